@@ -1,0 +1,187 @@
+//! The catalog: what one product sells, allows and costs. Read from TOML, checked as a whole.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{ActionId, FeatureId, PackageId, PlanId};
+use crate::money::{Currency, Money, Tokens};
+
+mod read;
+
+pub use read::{Mistake, Mistakes};
+
+/// One product's catalog. A value of this type is complete and consistent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    pub product: Product,
+    pub checkout: CheckoutPolicy,
+    pub features: BTreeMap<FeatureId, Feature>,
+    pub actions: BTreeMap<ActionId, Action>,
+    pub plans: BTreeMap<PlanId, Plan>,
+    pub packages: BTreeMap<PackageId, Package>,
+    /// What a user without a subscription is on.
+    pub default_plan: PlanId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    pub id: String,
+    pub name: String,
+    pub currency: Currency,
+    pub support: Option<String>,
+}
+
+/// Where a buyer comes from and goes back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckoutPolicy {
+    /// Origins such as `https://app.example` that a return URL may have.
+    pub return_origins: Vec<String>,
+    pub success_url: String,
+    pub cancel_url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    pub name: String,
+    pub kind: FeatureKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureKind {
+    /// On or off.
+    Flag,
+    /// How many at a time; the app counts them.
+    Gauge,
+    /// How many per window; Tollgate counts them.
+    Meter(Window),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    Day,
+    Week,
+    Month,
+    Billing,
+}
+
+/// Something that costs tokens each time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    pub name: String,
+    pub cost: Cost,
+    /// The feature a plan must have for it.
+    pub requires: Option<FeatureId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    Fixed(Tokens),
+    /// The caller says how many, within these bounds.
+    Range { min: Tokens, max: Tokens },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub name: String,
+    pub description: Option<String>,
+    /// Names and descriptions by language: `fr` → ….
+    pub texts: BTreeMap<String, Text>,
+    /// A higher level is a better plan.
+    pub level: u32,
+    /// Of one group a user has one subscription.
+    pub group: String,
+    pub prices: Vec<PlanPrice>,
+    /// Every feature of the catalog, with what this plan allows of it.
+    pub features: BTreeMap<FeatureId, Allows>,
+    pub tokens: Option<Allowance>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    pub name: Option<String>,
+    pub description: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanPrice {
+    pub interval: Interval,
+    pub price: Money,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interval {
+    Week,
+    Month,
+    Year,
+}
+
+/// What a plan allows of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allows {
+    Flag(bool),
+    AtMost(u64),
+    Unlimited,
+}
+
+/// Tokens that come with a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    Unlimited,
+    Tokens { count: Tokens, every: Window },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    pub name: String,
+    pub tokens: Tokens,
+    pub bonus: Tokens,
+    pub price: Money,
+}
+
+impl Catalog {
+    /// Reads a catalog, or names every mistake in it with its line and what to write instead.
+    pub fn parse(text: &str) -> Result<Catalog, Mistakes> {
+        read::catalog(text)
+    }
+
+    /// The packages that cover a shortfall, cheapest first.
+    pub fn packages_covering(&self, shortfall: Tokens) -> Vec<&PackageId> {
+        let mut covering: Vec<_> = self
+            .packages
+            .iter()
+            .filter(|(_, package)| package.tokens.checked_add(package.bonus).is_some_and(|sum| sum >= shortfall))
+            .collect();
+        covering.sort_by_key(|(id, package)| (package.price.amount_minor, *id));
+        covering.into_iter().map(|(id, _)| id).collect()
+    }
+}
+
+impl Window {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Window::Day => "day",
+            Window::Week => "week",
+            Window::Month => "month",
+            Window::Billing => "billing",
+        }
+    }
+}
+
+impl Interval {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Interval::Week => "week",
+            Interval::Month => "month",
+            Interval::Year => "year",
+        }
+    }
+}
+
+impl FeatureKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            FeatureKind::Flag => "flag",
+            FeatureKind::Gauge => "gauge",
+            FeatureKind::Meter(_) => "meter",
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Causes: the business facts that justify a change. One cause has one effect, for ever.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{PaymentId, RequestKey, UserId};
+
+/// What may be asked for with an `Idempotency-Key`. Each operation has its own keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    Checkout,
+    Consume,
+    Grant,
+}
+
+impl Operation {
+    pub const ALL: [Operation; 3] = [Operation::Checkout, Operation::Consume, Operation::Grant];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::Checkout => "checkout",
+            Operation::Consume => "consume",
+            Operation::Grant => "grant",
+        }
+    }
+}
+
+/// The fact behind a journal entry. Its text is the entry's primary key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Cause {
+    /// `pay:<pi_…>`: money arrived. Names no user, so one payment can never credit two.
+    Payment(PaymentId),
+    /// `req:<user>:<operation>:<key>`: a client asked for it.
+    Request { user: UserId, operation: Operation, key: RequestKey },
+}
+
+/// `%`, `:`, `#` and everything but visible ASCII would make two causes look alike.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b':').add(b'#');
+
+/// Text as it stands inside a key or a cause.
+pub fn escaped(text: &str) -> impl fmt::Display + '_ {
+    utf8_percent_encode(text, ESCAPED)
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Payment(payment) => write!(f, "pay:{payment}"),
+            Cause::Request { user, operation, key } => {
+                write!(f, "req:{}:{}:{}", escaped(user.as_str()), operation.name(), escaped(key.as_str()))
+            }
+        }
+    }
+}
+
+/// A text that no cause is written as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a cause")]
+pub struct BadCause;
+
+impl std::str::FromStr for Cause {
+    type Err = BadCause;
+
+    fn from_str(text: &str) -> Result<Cause, BadCause> {
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            ["pay", payment] => PaymentId::parse(*payment).map(Cause::Payment).map_err(|_| BadCause),
+            ["req", user, operation, key] => Ok(Cause::Request {
+                user: UserId::parse(unescaped(user)?).map_err(|_| BadCause)?,
+                operation: Operation::ALL
+                    .into_iter()
+                    .find(|known| known.name() == *operation)
+                    .ok_or(BadCause)?,
+                key: RequestKey::parse(unescaped(key)?).map_err(|_| BadCause)?,
+            }),
+            _ => Err(BadCause),
+        }
+    }
+}
+
+fn unescaped(text: &str) -> Result<String, BadCause> {
+    percent_decode_str(text).decode_utf8().map(String::from).map_err(|_| BadCause)
+}
+
+impl From<Cause> for String {
+    fn from(cause: Cause) -> String {
+        cause.to_string()
+    }
+}
+
+impl TryFrom<String> for Cause {
+    type Error = BadCause;
+    fn try_from(text: String) -> Result<Cause, BadCause> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(user: &str, operation: Operation, key: &str) -> Cause {
+        let (user, key) = (UserId::parse(user).unwrap(), RequestKey::parse(key).unwrap());
+        Cause::Request { user, operation, key }
+    }
+
+    #[test]
+    fn separators_inside_a_user_or_a_key_are_escaped() {
+        let cause = request("auth0|a:b", Operation::Consume, "x:y#z%");
+        assert_eq!(cause.to_string(), "req:auth0|a%3Ab:consume:x%3Ay%23z%25");
+        assert_eq!(cause.to_string().parse(), Ok(cause));
+    }
+
+    proptest! {
+        #[test]
+        fn rendering_a_cause_is_injective(
+            user in "\\PC{1,30}|[:#%a ]{1,8}", key in "[!-~]{1,40}|[:#%a]{1,6}", operation in 0usize..3,
+        ) {
+            let cause = request(&user, Operation::ALL[operation], &key);
+            let text = cause.to_string();
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'));
+            // Whatever reads back as itself cannot share its text with anything else.
+            prop_assert_eq!(text.parse::<Cause>(), Ok(cause));
+        }
+    }
+}

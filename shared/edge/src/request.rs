@@ -1,0 +1,148 @@
+//! Reading requests and writing replies.
+
+use std::future::Future;
+
+use domain::cause::{Cause, Operation};
+use domain::ids::{RequestKey, UserId};
+use domain::request::RequestHash;
+use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::problem::{Code, Problem};
+
+/// Far more than any request of ours needs.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// Turns a handler's outcome into a response, and logs a failure: once, here.
+pub async fn answer(request: &Request, outcome: impl Future<Output = Result<Reply, Problem>>) -> Response<Body> {
+    let request_id = request_id(request);
+    match outcome.await {
+        Ok(reply) => reply.into_response(),
+        Err(problem) => {
+            problem.log(&request_id);
+            problem.into_response(&request_id)
+        }
+    }
+}
+
+/// The route that API Gateway matched, such as `POST /v1/me/consume`.
+pub fn route(request: &Request) -> &str {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.route_key.as_deref().unwrap_or_default(),
+        _ => "",
+    }
+}
+
+/// What a function answers to a route that template.yaml should not have sent it.
+pub fn no_such_route(request: &Request) -> Problem {
+    Problem::new(Code::NotFound, format!("no handler for `{}`", route(request)))
+}
+
+fn request_id(request: &Request) -> String {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone().unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// A path parameter as its checked type. One that cannot name anything is simply not found.
+pub fn path<T: std::str::FromStr>(request: &Request, name: &str) -> Result<T, Problem> {
+    let parameters = request.path_parameters_ref();
+    let text = parameters.and_then(|parameters| parameters.first(name)).unwrap_or_default();
+    text.parse().map_err(|_| Problem::new(Code::NotFound, format!("there is no such {name}")))
+}
+
+/// A query parameter as its type; absent or empty means `None`.
+pub fn query<T: std::str::FromStr>(request: &Request, name: &str) -> Result<Option<T>, Problem> {
+    let parameters = request.query_string_parameters_ref();
+    match parameters.and_then(|parameters| parameters.first(name)).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(Problem::new(Code::InvalidRequest, format!("the query parameter `{name}` is not valid"))),
+        },
+    }
+}
+
+/// A JSON body as its type, beside the plain JSON that request hashes are made of.
+pub fn body<T: DeserializeOwned>(request: &Request) -> Result<(T, Value), Problem> {
+    let bytes: &[u8] = request.body().as_ref();
+    if bytes.len() > LARGEST_BODY {
+        return Err(Problem::new(Code::TooLarge, format!("a body may have {LARGEST_BODY} bytes")));
+    }
+    let wrong = |error: serde_json::Error| Problem::new(Code::InvalidRequest, format!("the body: {error}"));
+    let value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
+    let typed = T::deserialize(&value).map_err(wrong)?;
+    Ok((typed, value))
+}
+
+/// What makes a mutation repeatable: its cause, and the hash that tells another request under the same key.
+#[derive(Debug, Clone)]
+pub struct Once {
+    pub cause: Cause,
+    pub key: RequestKey,
+    pub hash: RequestHash,
+}
+
+/// Reads the required `Idempotency-Key`.
+pub fn once(request: &Request, user: &UserId, operation: Operation, body: &Value) -> Result<Once, Problem> {
+    match idempotency_key(request)? {
+        Some(key) => Ok(once_by(key, user, operation, body)),
+        None => Err(Problem::new(
+            Code::MissingIdempotencyKey,
+            "send a header `Idempotency-Key` with a fresh unique value, and the same value when you retry",
+        )),
+    }
+}
+
+pub fn once_by(key: RequestKey, user: &UserId, operation: Operation, body: &Value) -> Once {
+    let hash = RequestHash::of(operation, &[user.as_str()], body);
+    Once { cause: Cause::Request { user: user.clone(), operation, key: key.clone() }, key, hash }
+}
+
+pub fn idempotency_key(request: &Request) -> Result<Option<RequestKey>, Problem> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let wrong = |error: domain::ids::BadId| Problem::new(Code::InvalidRequest, error.to_string());
+    RequestKey::parse(text).map(Some).map_err(wrong)
+}
+
+/// A success: status, JSON body, headers.
+#[derive(Debug)]
+pub struct Reply(Response<Body>);
+
+impl Reply {
+    pub fn ok(body: &impl Serialize) -> Result<Reply, Problem> {
+        Reply::json(StatusCode::OK, body)
+    }
+
+    pub fn created(body: &impl Serialize) -> Result<Reply, Problem> {
+        Reply::json(StatusCode::CREATED, body)
+    }
+
+    fn json(status: StatusCode, body: &impl Serialize) -> Result<Reply, Problem> {
+        let text = serde_json::to_string(body).map_err(Problem::internal)?;
+        let mut response = Response::new(Body::Text(text));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Balances and prices change; nobody in between may keep them.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(Reply(response))
+    }
+
+    /// Names the key that was used, where the client did not have to send one.
+    pub fn with_key(mut self, key: &RequestKey) -> Reply {
+        if let Ok(value) = HeaderValue::from_str(key.as_str()) {
+            self.0.headers_mut().insert("idempotency-key", value);
+        }
+        self
+    }
+
+    fn into_response(self) -> Response<Body> {
+        self.0
+    }
+}
