@@ -1,1 +1,89 @@
-//! entitlements
+//! What there is to buy, and what a user has. Reads only.
+
+use domain::ids::UserId;
+use domain::time::Time;
+use domain::view::{self, EntryView};
+use edge::request::{answer, no_such_route, query, route};
+use edge::{Callers, Code, Env, Problem, Reply, StartError};
+use lambda_http::{Body, Request, Response};
+use serde_json::json;
+use store::{Catalogs, HTTP_BUDGET, Read, Store};
+
+pub struct Entitlements {
+    store: Store,
+    catalogs: Catalogs,
+    callers: Callers,
+}
+
+const PAGE: u16 = 25;
+const LARGEST_PAGE: u16 = 100;
+
+impl Entitlements {
+    pub async fn from_env(env: &Env) -> Result<Entitlements, StartError> {
+        let aws = edge::aws::config(env).await?;
+        let store = Store::open(&aws, env.optional("AWS_ENDPOINT_URL_DYNAMODB"), &env.required("TABLE_NAME")?, HTTP_BUDGET);
+        let catalogs = Catalogs::new(store.clone());
+        // Refuses to start without a catalog, and opens the connection before the first request needs it.
+        catalogs.current(edge::now()).await?;
+        Ok(Entitlements { store, catalogs, callers: Callers::from_env(env) })
+    }
+
+    pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
+        let reply = async {
+            match route(&request) {
+                "GET /v1/plans" => self.plans(now).await,
+                "GET /v1/packages" => self.packages(now).await,
+                "GET /v1/me" | "GET /v1/users/{user}" => self.account(&request, now).await,
+                "GET /v1/me/wallet" | "GET /v1/users/{user}/wallet" => self.wallet(&request, now).await,
+                "GET /v1/me/wallet/entries" | "GET /v1/users/{user}/wallet/entries" => {
+                    self.entries(&request, now).await
+                }
+                _ => Err(no_such_route(&request)),
+            }
+        };
+        answer(&request, reply).await
+    }
+
+    async fn plans(&self, now: Time) -> Result<Reply, Problem> {
+        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
+        Reply::public(&json!({ "plans": view::plans(&published.catalog), "next": null }))
+    }
+
+    async fn packages(&self, now: Time) -> Result<Reply, Problem> {
+        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
+        Reply::public(&json!({ "packages": view::packages(&published.catalog), "next": null }))
+    }
+
+    async fn account(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
+        let user = self.callers.subject(request)?;
+        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
+        let account = self.store.account(&user, Read::Eventual).await.map_err(Problem::fault)?;
+        Reply::ok(&view::account(&account, &published.catalog, now))
+    }
+
+    async fn wallet(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
+        let user = self.callers.subject(request)?;
+        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
+        let account = self.store.account(&user, Read::Eventual).await.map_err(Problem::fault)?;
+        Reply::ok(&view::wallet(&account, &published.catalog, now))
+    }
+
+    async fn entries(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
+        let user = self.callers.subject(request)?;
+        let cursor = query::<u64>(request, "cursor")?;
+        let limit = query::<u16>(request, "limit")?.unwrap_or(PAGE);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Problem::new(Code::InvalidRequest, format!("`limit` is from 1 to {LARGEST_PAGE}")));
+        }
+        let pending = if cursor.is_none() { self.pending(&user, now).await? } else { None };
+        let page = self.store.journal(&user, cursor, limit).await.map_err(Problem::fault)?;
+        let entries: Vec<_> = pending.into_iter().chain(page.entries.iter().map(EntryView::new)).collect();
+        Reply::ok(&json!({ "entries": entries, "next": page.next.map(|seq| seq.to_string()) }))
+    }
+
+    /// What time alone has done since the last write; it belongs on top of the first page.
+    async fn pending(&self, user: &UserId, now: Time) -> Result<Option<EntryView>, Problem> {
+        let account = self.store.account(user, Read::Eventual).await.map_err(Problem::fault)?;
+        Ok(EntryView::pending(&account, now))
+    }
+}

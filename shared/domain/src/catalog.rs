@@ -5,9 +5,19 @@ use std::collections::BTreeMap;
 use crate::ids::{ActionId, FeatureId, PackageId, PlanId};
 use crate::money::{Currency, Money, Tokens};
 
+mod amounts;
+mod mistakes;
+mod origin;
+mod plans;
 mod read;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod usage;
 
-pub use read::{Mistake, Mistakes};
+pub use mistakes::{Mistake, Mistakes};
 
 /// One product's catalog. A value of this type is complete and consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +43,7 @@ pub struct Product {
 /// Where a buyer comes from and goes back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckoutPolicy {
-    /// Origins such as `https://app.example` that a return URL may have.
+    /// Origins such as `https://app.example` that a return URL may have, in lower case.
     pub return_origins: Vec<String>,
     pub success_url: String,
     pub cancel_url: String,
@@ -76,7 +86,10 @@ pub struct Action {
 pub enum Cost {
     Fixed(Tokens),
     /// The caller says how many, within these bounds.
-    Range { min: Tokens, max: Tokens },
+    Range {
+        min: Tokens,
+        max: Tokens,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,14 +161,25 @@ impl Catalog {
         let mut covering: Vec<_> = self
             .packages
             .iter()
-            .filter(|(_, package)| package.tokens.checked_add(package.bonus).is_some_and(|sum| sum >= shortfall))
+            .filter(|(_, package)| {
+                package.tokens.checked_add(package.bonus).is_some_and(|sum| sum >= shortfall)
+            })
             .collect();
         covering.sort_by_key(|(id, package)| (package.price.amount_minor, *id));
         covering.into_iter().map(|(id, _)| id).collect()
     }
 }
 
+impl CheckoutPolicy {
+    /// Whether a buyer may be sent to this URL: its origin must be one of the listed.
+    pub fn allows(&self, url: &str) -> bool {
+        origin::split(url).is_ok_and(|(origin, _)| self.return_origins.contains(&origin))
+    }
+}
+
 impl Window {
+    pub const ALL: [Window; 4] = [Window::Day, Window::Week, Window::Month, Window::Billing];
+
     pub const fn name(self) -> &'static str {
         match self {
             Window::Day => "day",
@@ -167,6 +191,8 @@ impl Window {
 }
 
 impl Interval {
+    pub const ALL: [Interval; 3] = [Interval::Week, Interval::Month, Interval::Year];
+
     pub const fn name(self) -> &'static str {
         match self {
             Interval::Week => "week",
@@ -183,5 +209,19 @@ impl FeatureKind {
             FeatureKind::Gauge => "gauge",
             FeatureKind::Meter(_) => "meter",
         }
+    }
+
+    /// What a plan that does not name the feature allows of it.
+    pub const fn nothing(self) -> Allows {
+        match self {
+            FeatureKind::Flag => Allows::Flag(false),
+            FeatureKind::Gauge | FeatureKind::Meter(_) => Allows::AtMost(0),
+        }
+    }
+}
+
+impl Allows {
+    pub const fn is_nothing(self) -> bool {
+        matches!(self, Allows::Flag(false) | Allows::AtMost(0))
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::ids::{PaymentId, RequestKey, UserId};
 
@@ -35,6 +38,13 @@ pub enum Cause {
     Payment(PaymentId),
     /// `req:<user>:<operation>:<key>`: a client asked for it.
     Request { user: UserId, operation: Operation, key: RequestKey },
+}
+
+impl Cause {
+    /// A short name for it where its text would be too long, or says too much.
+    pub fn fingerprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.to_string()))
+    }
 }
 
 /// `%`, `:`, `#` and everything but visible ASCII would make two causes look alike.

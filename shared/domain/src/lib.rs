@@ -3,10 +3,15 @@
 //! Everything is a value: `now` and fresh ids come in as arguments, and [`decide`](decide::decide)
 //! answers what an account becomes, without touching anything.
 
+pub mod account;
 pub mod catalog;
 pub mod cause;
+pub mod decide;
+pub mod entry;
+pub mod fault;
 pub mod ids;
 pub mod money;
 pub mod payment;
-pub mod time;
 pub mod request;
+pub mod time;
+pub mod view;

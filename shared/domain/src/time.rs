@@ -42,6 +42,14 @@ impl Time {
         text.parse::<jiff::Timestamp>().ok().map(|at| Time(at.as_millisecond()))
     }
 
+    /// Midnight UTC of the next month's first day.
+    pub fn next_month(self) -> Time {
+        let here = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
+        let first = here.date().first_of_month().saturating_add(jiff::Span::new().months(1));
+        let midnight = first.to_zoned(jiff::tz::TimeZone::UTC).map(|at| at.timestamp().as_millisecond());
+        Time(midnight.unwrap_or(i64::MAX))
+    }
+
     /// `2026-09`: the month that payments are filed under.
     pub fn month(self) -> String {
         self.rfc3339()[..7].to_owned()
@@ -73,6 +81,7 @@ mod tests {
         assert_eq!(time.rfc3339(), "2026-09-30T12:00:00Z");
         assert_eq!(time.plus_ms(1).rfc3339(), "2026-09-30T12:00:00.001Z");
         assert_eq!(time.month(), "2026-09");
+        assert_eq!(time.next_month().rfc3339(), "2026-10-01T00:00:00Z");
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Failures as clients see them: `application/problem+json` with a closed set of codes.
 
+use domain::catalog::Catalog;
+use domain::decide::Refusal;
+use domain::fault::Fault;
+use domain::money::Tokens;
+use domain::view::PackageView;
 use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, Response};
 use serde_json::{Map, Value, json};
@@ -35,7 +40,6 @@ codes! {
     WrongMode = "wrong_mode", 400, "Test and live mode do not mix";
     Unauthenticated = "unauthenticated", 401, "Who is calling is not known";
     InsufficientTokens = "insufficient_tokens", 402, "Not enough tokens";
-    PaymentRefused = "payment_refused", 402, "Stripe refused";
     Forbidden = "forbidden", 403, "Not allowed";
     FeatureNotIncluded = "feature_not_included", 403, "The plan does not include this";
     NotFound = "not_found", 404, "Not found";
@@ -46,6 +50,7 @@ codes! {
     TokensOutOfRange = "tokens_out_of_range", 422, "The number of tokens does not fit";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request";
     Internal = "internal", 500, "Something broke on our side";
+    StripeRefused = "stripe_refused", 502, "Stripe refused";
     StripeUnavailable = "stripe_unavailable", 503, "Stripe cannot be reached";
     Busy = "busy", 503, "Too busy";
 }
@@ -70,6 +75,48 @@ impl Problem {
     pub fn internal(cause: impl std::fmt::Display) -> Problem {
         let detail = "nothing is lost; report this with the request_id if it persists";
         Problem { cause: Some(cause.to_string()), ..Problem::new(Code::Internal, detail) }
+    }
+
+    /// What an adapter's failure means for the client.
+    pub fn fault(error: impl Fault) -> Problem {
+        if error.is_retryable() { Problem::try_again(Code::Busy, error) } else { Problem::internal(error) }
+    }
+
+    /// Why the ledger refused, with what helps to mend it.
+    pub fn refused(refusal: Refusal, catalog: &Catalog) -> Problem {
+        match refusal {
+            Refusal::Short { needed, available } => short(needed, available, catalog),
+            Refusal::UnknownAction(action) => {
+                let known: Vec<_> = catalog.actions.keys().map(|id| id.as_str()).collect();
+                let detail = format!("the catalog has no action `{action}`; it has {}", known.join(", "));
+                Problem::new(Code::UnknownAction, detail)
+            }
+            Refusal::UnknownItem(item) => {
+                let known: Vec<_> = catalog.packages.keys().map(|id| id.as_str()).collect();
+                let detail = format!("the catalog has no `{item}`; its packages are {}", known.join(", "));
+                Problem::new(Code::UnknownPackage, detail)
+            }
+            Refusal::FeatureNotIncluded(feature) => {
+                let detail = format!("the plan does not include `{feature}`");
+                Problem::new(Code::FeatureNotIncluded, detail).with("feature", feature.as_str())
+            }
+            Refusal::TokensOutOfRange { min, max } if min == max => {
+                let detail = format!("this action costs {min} tokens; leave `tokens` out");
+                Problem::new(Code::TokensOutOfRange, detail).with("min", min.get()).with("max", max.get())
+            }
+            Refusal::TokensOutOfRange { min, max } => {
+                let detail = format!("say how many `tokens` this action takes: from {min} to {max}");
+                Problem::new(Code::TokensOutOfRange, detail).with("min", min.get()).with("max", max.get())
+            }
+            Refusal::TooManyTokens => {
+                Problem::new(Code::TokensOutOfRange, format!("no account holds more than {} tokens", Tokens::MAX))
+            }
+        }
+    }
+
+    pub fn key_reused() -> Problem {
+        let detail = "the first request under this key had another body; use a fresh key for a new request";
+        Problem::new(Code::IdempotencyKeyReused, detail)
     }
 
     /// Contention or an outage: the same request with the same key may be sent again.
@@ -114,4 +161,16 @@ impl Problem {
         }
         response
     }
+}
+
+/// Not enough tokens: how many are missing, and the packages that cover it, cheapest first.
+fn short(needed: Tokens, available: Tokens, catalog: &Catalog) -> Problem {
+    let shortfall = needed.saturating_sub(available);
+    let covering = catalog.packages_covering(shortfall).into_iter();
+    let packages: Vec<_> = covering.filter_map(|id| Some(PackageView::new(id, catalog.packages.get(id)?))).collect();
+    Problem::new(Code::InsufficientTokens, format!("{needed} tokens are needed and {available} are available"))
+        .with("needed", needed.get())
+        .with("available", available.get())
+        .with("shortfall", shortfall.get())
+        .with("packages", json!(packages))
 }

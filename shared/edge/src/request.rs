@@ -68,6 +68,14 @@ pub fn query<T: std::str::FromStr>(request: &Request, name: &str) -> Result<Opti
     }
 }
 
+/// The client's key, or else the gateway's own id of this request: fresh, and named in the answer.
+pub fn key_or_fresh(request: &Request) -> Result<RequestKey, Problem> {
+    match idempotency_key(request)? {
+        Some(key) => Ok(key),
+        None => RequestKey::parse(request_id(request)).map_err(Problem::internal),
+    }
+}
+
 /// A JSON body as its type, beside the plain JSON that request hashes are made of.
 pub fn body<T: DeserializeOwned>(request: &Request) -> Result<(T, Value), Problem> {
     let bytes: &[u8] = request.body().as_ref();
@@ -132,6 +140,14 @@ impl Reply {
         // Balances and prices change; nobody in between may keep them.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(Reply(response))
+    }
+
+    /// For what everybody may see: browsers and CDNs may keep it for a minute.
+    pub fn public(body: &impl Serialize) -> Result<Reply, Problem> {
+        let mut reply = Reply::ok(body)?;
+        let minute = HeaderValue::from_static("public, max-age=60");
+        reply.0.headers_mut().insert(header::CACHE_CONTROL, minute);
+        Ok(reply)
     }
 
     /// Names the key that was used, where the client did not have to send one.

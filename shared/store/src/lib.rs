@@ -1,1 +1,154 @@
-//! store
+//! The only crate that talks to DynamoDB. [`schema`] is the table; [`Store::apply`] is how everything is written.
+
+mod apply;
+mod catalogs;
+mod error;
+pub mod items;
+mod meter;
+mod pointers;
+pub mod schema;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::{Client, config};
+use domain::account::Account;
+use domain::cause::Cause;
+use domain::entry::Entry;
+use domain::ids::UserId;
+
+pub use apply::Applied;
+pub use catalogs::{Catalogs, Published};
+pub use error::StoreError;
+use items::Item;
+pub use meter::{Meter, Spent};
+pub use pointers::{Unclaimed, WebhookAudit};
+use schema::Key;
+
+/// How long writers contend on an HTTP request before they answer 503.
+pub const HTTP_BUDGET: Duration = Duration::from_secs(3);
+
+/// The table, as the ledger uses it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Client,
+    table: Arc<str>,
+    budget: Duration,
+    meter: Arc<Meter>,
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// Half the price; may miss the last moments. For showing.
+    Eventual,
+    /// For deciding: only a consistent read may refuse.
+    Consistent,
+}
+
+/// One page of a journal, newest first.
+#[derive(Debug)]
+pub struct Page {
+    pub entries: Vec<Entry>,
+    /// The seq to go on below, if there is more.
+    pub next: Option<u64>,
+}
+
+impl Store {
+    /// `endpoint` overrides AWS's own; `budget` bounds how long a write contends.
+    pub fn open(aws: &SdkConfig, endpoint: Option<String>, table: &str, budget: Duration) -> Store {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(Duration::from_secs(2))
+            .operation_timeout(Duration::from_secs(5));
+        let mut config = config::Builder::from(aws)
+            // One quick retry for a lost connection; contention is ours to retry, from a fresh read.
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .timeout_config(timeouts.build());
+        if endpoint.is_some() {
+            config.set_endpoint_url(endpoint);
+        }
+        let db = Client::from_conf(config.build());
+        Store { db, table: table.into(), budget, meter: Arc::default() }
+    }
+
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// A user's account; one that nothing was ever written to is new and empty.
+    pub async fn account(&self, user: &UserId, read: Read) -> Result<Account, StoreError> {
+        match self.get(schema::account(user), read).await? {
+            Some(item) => Ok(items::to_account(user.clone(), item)?),
+            None => Ok(Account::new(user.clone())),
+        }
+    }
+
+    /// The entry of a cause, read consistently.
+    pub async fn entry(&self, cause: &Cause) -> Result<Option<Entry>, StoreError> {
+        let item = self.get(schema::entry(cause), Read::Consistent).await?;
+        Ok(item.map(items::to_entry).transpose()?)
+    }
+
+    /// A user's journal, newest first, below a seq.
+    pub async fn journal(&self, user: &UserId, below: Option<u64>, limit: u16) -> Result<Page, StoreError> {
+        let below = below.map_or_else(|| schema::JOURNAL_END.to_owned(), schema::journal_position);
+        let query = self
+            .db
+            .query()
+            .table_name(&*self.table)
+            .index_name(schema::GSI1)
+            .key_condition_expression("GSI1PK = :user AND GSI1SK < :below")
+            .expression_attribute_values(":user", AttributeValue::S(schema::partition_of(user)))
+            .expression_attribute_values(":below", AttributeValue::S(below))
+            .scan_index_forward(false)
+            .limit(i32::from(limit))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = query.send().await.map_err(StoreError::of)?;
+        self.meter.read(answer.consumed_capacity());
+        let more = answer.last_evaluated_key.is_some();
+        let entries = answer.items.unwrap_or_default().into_iter().map(items::to_entry);
+        let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+        let next = entries.last().map(|entry| entry.seq).filter(|seq| more && *seq > 1);
+        Ok(Page { entries, next })
+    }
+
+    async fn get(&self, key: Key, read: Read) -> Result<Option<Item>, StoreError> {
+        let get = self
+            .db
+            .get_item()
+            .table_name(&*self.table)
+            .key(schema::PK, AttributeValue::S(key.pk))
+            .key(schema::SK, AttributeValue::S(key.sk))
+            .consistent_read(read == Read::Consistent)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = get.send().await.map_err(StoreError::of)?;
+        self.meter.read(answer.consumed_capacity());
+        Ok(answer.item)
+    }
+
+    /// Puts an item that nobody has put before. `false` means that somebody has.
+    async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
+        let put = self
+            .db
+            .put_item()
+            .table_name(&*self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(PK)")
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match put.send().await {
+            Ok(answer) => {
+                self.meter.wrote(answer.consumed_capacity());
+                Ok(true)
+            }
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(error) => Err(StoreError::of(error)),
+        }
+    }
+}

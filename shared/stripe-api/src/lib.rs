@@ -1,1 +1,66 @@
-//! stripe-api
+//! Everything Tollgate asks of Stripe. The only crate that names async-stripe: its typed builders make
+//! each request and read each answer, over a transport of our own; none of its types escape.
+
+mod catalog;
+mod checkout;
+mod customer;
+mod error;
+mod failure;
+mod idempotency;
+mod metadata;
+mod settings;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use catalog::{BadProductId, Price, Product, ProductId};
+pub use checkout::{CheckoutOrder, Session, SessionStatus};
+pub use error::{Refusal, StripeError};
+pub use settings::{BadSettings, Settings};
+
+use transport::{Call, Transport};
+
+/// A connection to one Stripe account. Clones share its pool.
+#[derive(Clone)]
+pub struct Stripe {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    transport: Transport,
+    stack: String,
+    livemode: bool,
+}
+
+impl Stripe {
+    /// Opens no connection yet; reads the system's certificates unless the address is a plain loopback one.
+    pub fn new(settings: Settings) -> Result<Stripe, BadSettings> {
+        let livemode = settings.livemode()?;
+        let transport = Transport::new(&settings)?;
+        Ok(Stripe { shared: Arc::new(Shared { transport, stack: settings.stack, livemode }) })
+    }
+
+    /// Whether real money moves.
+    pub fn livemode(&self) -> bool {
+        self.shared.livemode
+    }
+
+    fn stack(&self) -> &str {
+        &self.shared.stack
+    }
+
+    /// What an async-stripe builder is sent with. The object is what logs and errors call it.
+    fn call(&self, object: &'static str) -> Call<'_> {
+        Call::new(&self.shared.transport, object)
+    }
+}
+
+impl fmt::Debug for Stripe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stripe")
+            .field("stack", &self.shared.stack)
+            .field("livemode", &self.shared.livemode)
+            .finish_non_exhaustive()
+    }
+}

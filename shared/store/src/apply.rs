@@ -1,0 +1,190 @@
+//! Read the account, decide, write account and entry in one conditional transaction; on a conflict, again.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
+use domain::account::Account;
+use domain::catalog::Catalog;
+use domain::decide::{Change, Command, Fence, Refusal, decide};
+use domain::entry::Entry;
+use domain::fault::Fault;
+use domain::ids::UserId;
+use domain::time::Time;
+use tokio::time::Instant;
+
+use crate::items::{self, Item};
+use crate::{Read, Store, StoreError};
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It was done now.
+    Done(Entry),
+    /// Its cause was in the books already: this entry is the answer.
+    Before(Entry),
+    /// It changed nothing.
+    Refused(Refusal),
+    /// The same key was used for another request.
+    KeyReused,
+}
+
+/// How one attempt to write ended.
+enum Attempt {
+    Written,
+    /// The cause has an entry; it answers, whatever else failed.
+    Exists(Entry),
+    /// Somebody else wrote the account first; this is what it is now, where the table said so.
+    Moved(Option<Account>),
+}
+
+impl Store {
+    /// Brings one command into the books exactly once, or says why not.
+    pub async fn apply(&self, user: &UserId, command: &Command, catalog: &Catalog, now: Time) -> Result<Applied, StoreError> {
+        let mut contention = Contention::within(self.budget);
+        let mut known: Option<Account> = None;
+        loop {
+            match self.attempt(user, command, catalog, now, known.take()).await {
+                Ok(Ok(applied)) => return Ok(applied),
+                Ok(Err(moved)) => {
+                    known = moved;
+                    contention.wait("others keep writing this account").await?;
+                }
+                Err(error) if error.is_retryable() => contention.wait(error).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One round. `Err` inside means: decide again, on this account if given.
+    async fn attempt(
+        &self,
+        user: &UserId,
+        command: &Command,
+        catalog: &Catalog,
+        now: Time,
+        known: Option<Account>,
+    ) -> Result<Result<Applied, Option<Account>>, StoreError> {
+        let account = match known {
+            Some(account) => account,
+            None => self.account(user, Read::Consistent).await?,
+        };
+        let change = match decide(&account, command, catalog, now) {
+            Ok(change) => change,
+            // The first attempt may have been what made a second impossible: its entry, if any, is the answer.
+            Err(refusal) => {
+                let before = self.entry(&command.cause).await?;
+                return Ok(Ok(before.map_or(Applied::Refused(refusal), |entry| before_or_reused(entry, command))));
+            }
+        };
+        Ok(match self.commit(&change).await? {
+            Attempt::Written => Ok(Applied::Done(change.entry.entry)),
+            Attempt::Exists(entry) => Ok(before_or_reused(entry, command)),
+            Attempt::Moved(account) => Err(account),
+        })
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Attempt, StoreError> {
+        let user = &change.account.user;
+        let entry = self.put(items::from_entry(&change.entry)).condition_expression("attribute_not_exists(PK)");
+        let account = self.fenced(self.put(items::from_account(&change.account)), change.fence);
+        let row = change.payment.as_ref().map(|row| self.put(items::from_payment(user, row)));
+        let writes = [Some(entry), Some(account), row].into_iter().flatten().map(|put| {
+            let put = put.build().expect("every put has its table and item");
+            TransactWriteItem::builder().put(put).build()
+        });
+        let transaction = self
+            .db
+            .transact_write_items()
+            .set_transact_items(Some(writes.collect()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let error = match transaction.send().await {
+            Ok(answer) => {
+                self.meter.transacted(answer.consumed_capacity());
+                return Ok(Attempt::Written);
+            }
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                cancelled(user, canceled.cancellation_reasons())
+            }
+            _ => Err(StoreError::of(error)),
+        }
+    }
+
+    fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+        Put::builder()
+            .table_name(&*self.table)
+            .set_item(Some(item))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// The write holds only if the account is still the one that was decided upon.
+    fn fenced(
+        &self,
+        put: aws_sdk_dynamodb::types::builders::PutBuilder,
+        fence: Fence,
+    ) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+        if fence == (Fence { seq: 0, obs: 0 }) {
+            return put.condition_expression("attribute_not_exists(PK)");
+        }
+        put.condition_expression("seq = :seq AND obs = :obs")
+            .expression_attribute_values(":seq", AttributeValue::N(fence.seq.to_string()))
+            .expression_attribute_values(":obs", AttributeValue::N(fence.obs.to_string()))
+    }
+}
+
+fn before_or_reused(entry: Entry, command: &Command) -> Applied {
+    if entry.request == command.request { Applied::Before(entry) } else { Applied::KeyReused }
+}
+
+/// Reads why a transaction was cancelled. The entry's reason comes first, as it does in the transaction.
+fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, StoreError> {
+    let failed = |index: usize| {
+        reasons.get(index).filter(|reason| reason.code() == Some("ConditionalCheckFailed")).map(|reason| reason.item())
+    };
+    if let Some(existing) = failed(0) {
+        // Without the image the entry is there all the same: the next round reads it.
+        let entry = existing.cloned().map(items::to_entry).transpose()?;
+        return Ok(entry.map_or(Attempt::Moved(None), Attempt::Exists));
+    }
+    if let Some(moved) = failed(1) {
+        let account = moved.cloned().map(|item| items::to_account(user.clone(), item)).transpose()?;
+        return Ok(Attempt::Moved(account));
+    }
+    let codes: Vec<_> = reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None").collect();
+    match codes.iter().all(|code| matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")) {
+        true => Err(StoreError::Busy(codes.join(", "))),
+        false => Err(StoreError::Refused(codes.join(", "))),
+    }
+}
+
+/// Waits between rounds with full jitter, within a budget of wall time.
+struct Contention {
+    deadline: Instant,
+    ceiling: Duration,
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+impl Contention {
+    fn within(budget: Duration) -> Contention {
+        Contention { deadline: Instant::now() + budget, ceiling: FIRST_WAIT }
+    }
+
+    async fn wait(&mut self, cause: impl std::fmt::Display) -> Result<(), StoreError> {
+        let ceiling_ms = u64::try_from(self.ceiling.as_millis()).unwrap_or(u64::MAX);
+        let pause = Duration::from_millis(fastrand::u64(0..=ceiling_ms));
+        if Instant::now() + pause >= self.deadline {
+            return Err(StoreError::Busy(cause.to_string()));
+        }
+        self.ceiling = (self.ceiling * 2).min(LONGEST_WAIT);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}

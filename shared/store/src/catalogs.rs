@@ -1,0 +1,154 @@
+//! Published catalogs: immutable versions, a head that names the current one, a cache that asks at most once a minute.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::catalog::Catalog;
+use domain::ids::PriceId;
+use domain::time::{MINUTE_MS, Time};
+
+use crate::items::{self, CatalogItem, HeadItem, PriceItem};
+use crate::{Read, Store, StoreError, schema};
+
+/// One version of the catalog, ready to sell from.
+#[derive(Debug)]
+pub struct Published {
+    pub version: u32,
+    pub catalog: Catalog,
+    /// The Stripe price of each item that is sold.
+    pub prices: BTreeMap<String, PriceId>,
+}
+
+/// The catalogs of one table. Versions never change, so each is read once per process.
+#[derive(Debug, Clone)]
+pub struct Catalogs {
+    store: Store,
+    cache: Arc<Mutex<Cache>>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    current: Option<(Arc<Published>, Time)>,
+    versions: HashMap<u32, Arc<Published>>,
+}
+
+impl Catalogs {
+    pub fn new(store: Store) -> Catalogs {
+        Catalogs { store, cache: Arc::default() }
+    }
+
+    /// What is sold now. If the head cannot be read, the last known version goes on serving.
+    pub async fn current(&self, now: Time) -> Result<Arc<Published>, StoreError> {
+        let known = self.with(|cache| cache.current.clone());
+        if let Some((published, read_at)) = &known
+            && (now.millis() - read_at.millis()).abs() < MINUTE_MS
+        {
+            return Ok(published.clone());
+        }
+        match (self.head().await, known) {
+            (Ok(published), _) => {
+                self.with(|cache| cache.current = Some((published.clone(), now)));
+                Ok(published)
+            }
+            (Err(error), Some((published, _))) => {
+                tracing::warn!(cause = %error, version = published.version, "the catalog was not refreshed");
+                Ok(published)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// One version, as long as this table has it.
+    pub async fn version(&self, version: u32) -> Result<Option<Arc<Published>>, StoreError> {
+        if let Some(published) = self.with(|cache| cache.versions.get(&version).cloned()) {
+            return Ok(Some(published));
+        }
+        let Some(item) = self.store.get(schema::catalog_version(version), Read::Consistent).await? else {
+            return Ok(None);
+        };
+        let CatalogItem { text, prices, .. } = items::read("catalog", item)?;
+        let catalog = Catalog::parse(&text)
+            .map_err(|mistakes| StoreError::Refused(format!("catalog version {version} does not parse: {mistakes}")))?;
+        let published = Arc::new(Published { version, catalog, prices });
+        self.with(|cache| cache.versions.insert(version, published.clone()));
+        Ok(Some(published))
+    }
+
+    /// Publishes a catalog with its Stripe prices, unless it is the current one already. Returns its version.
+    pub async fn publish(&self, text: &str, prices: &BTreeMap<String, PriceId>, now: Time) -> Result<u32, StoreError> {
+        let head = self.read_head().await?;
+        if let Some(HeadItem { version }) = head
+            && let Some(item) = self.store.get(schema::catalog_version(version), Read::Consistent).await?
+        {
+            let current: CatalogItem = items::read("catalog", item)?;
+            if current.text == text && current.prices == *prices {
+                return Ok(version);
+            }
+        }
+        let version = self.store_version(head.map_or(1, |head| head.version + 1), text, prices, now).await?;
+        for (item, price) in prices {
+            let binding = PriceItem { item: item.clone(), since: version };
+            self.store.put_new(items::keyed(schema::price(price), &binding)).await?;
+        }
+        self.move_head(version).await?;
+        Ok(version)
+    }
+
+    /// Stores it under the first free number. A publication that was interrupted leaves its number behind:
+    /// the same catalog takes it over, another one goes on to the next.
+    async fn store_version(
+        &self,
+        first: u32,
+        text: &str,
+        prices: &BTreeMap<String, PriceId>,
+        now: Time,
+    ) -> Result<u32, StoreError> {
+        let item = CatalogItem { text: text.to_owned(), prices: prices.clone(), at: now };
+        let mut version = first;
+        while !self.store.put_new(items::keyed(schema::catalog_version(version), &item)).await? {
+            let stored = self.store.get(schema::catalog_version(version), Read::Consistent).await?;
+            let stored: Option<CatalogItem> = stored.map(|item| items::read("catalog", item)).transpose()?;
+            if stored.is_some_and(|stored| stored.text == item.text && stored.prices == item.prices) {
+                break;
+            }
+            version += 1;
+        }
+        Ok(version)
+    }
+
+    async fn head(&self) -> Result<Arc<Published>, StoreError> {
+        let head = self.read_head().await?;
+        let missing = || StoreError::Refused("no catalog is published: run `tollgate catalog push`".to_owned());
+        self.version(head.ok_or_else(missing)?.version).await?.ok_or_else(missing)
+    }
+
+    async fn read_head(&self) -> Result<Option<HeadItem>, StoreError> {
+        let item = self.store.get(schema::catalog_head(), Read::Consistent).await?;
+        Ok(item.map(|item| items::read("catalog head", item)).transpose()?)
+    }
+
+    /// The head only ever moves forward.
+    async fn move_head(&self, version: u32) -> Result<(), StoreError> {
+        let item = items::keyed(schema::catalog_head(), &HeadItem { version });
+        let put = self
+            .store
+            .db
+            .put_item()
+            .table_name(&*self.store.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(PK) OR version < :version")
+            .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
+        match put.send().await {
+            Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Err(StoreError::of(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn with<T>(&self, use_cache: impl FnOnce(&mut Cache) -> T) -> T {
+        // A panic elsewhere leaves the cache as valid as it was: every entry is whole.
+        use_cache(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

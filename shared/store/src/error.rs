@@ -1,0 +1,58 @@
+//! Three ways in which the table fails its caller.
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use domain::fault::Fault;
+
+use crate::items::BadItem;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Contention, throttling or an outage. Nothing was decided; the same command may be sent again.
+    #[error("the table is busy: {0}")]
+    Busy(String),
+    /// Nothing that a retry would mend: a wrong table name, missing rights, a bug.
+    #[error("the table refused: {0}")]
+    Refused(String),
+    /// A stored item does not parse.
+    #[error(transparent)]
+    Corrupt(#[from] BadItem),
+}
+
+impl Fault for StoreError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, StoreError::Busy(_))
+    }
+}
+
+impl StoreError {
+    /// An outcome that is unknown (timeout, lost connection) counts as busy: causes make the retry safe.
+    pub(crate) fn of<E, R>(error: SdkError<E, R>) -> StoreError
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        let text = DisplayErrorContext(&error).to_string();
+        let code = error.code().unwrap_or_default();
+        match error {
+            SdkError::ServiceError(_) if !is_passing(code) => StoreError::Refused(text),
+            SdkError::ConstructionFailure(_) => StoreError::Refused(text),
+            _ => StoreError::Busy(text),
+        }
+    }
+}
+
+/// Codes of failures that pass by themselves.
+fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "InternalServerError"
+            | "LimitExceededException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "ServiceUnavailable"
+            | "ThrottlingException"
+            | "TransactionConflictException"
+            | "TransactionInProgressException"
+    )
+}

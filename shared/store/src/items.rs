@@ -1,0 +1,218 @@
+//! Stored shapes. They are their own types, so that a change of the domain never changes the table by accident;
+//! golden files hold them to what was stored before.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::account::{Account, Lot, LotId, Source};
+use domain::decide::PaymentRow;
+use domain::entry::{Entry, Hash, Sealed};
+use domain::ids::{CustomerId, PriceId, UserId};
+use domain::money::{Currency, Tokens};
+use domain::payment::Item as Sold;
+use domain::time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{self, Key};
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// An item that does not read as what its key says it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadItem(String);
+
+/// The format that this code writes. A newer one stops an old function instead of losing what it does not know.
+const ACCOUNT_FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct AccountItem {
+    format: u32,
+    seq: u64,
+    obs: u64,
+    at: Time,
+    head: Hash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer: Option<CustomerId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lots: Vec<LotTuple>,
+    #[serde(default)]
+    debt: Tokens,
+}
+
+type LotTuple = (LotId, Source, Tokens, Option<Time>, Time);
+
+pub fn from_account(account: &Account) -> Item {
+    let tuple = |lot: &Lot| (lot.id.clone(), lot.source, lot.remaining, lot.expires_at, lot.opened_at);
+    let item = AccountItem {
+        format: ACCOUNT_FORMAT,
+        seq: account.seq,
+        obs: account.obs,
+        at: account.at,
+        head: account.head,
+        customer: account.customer.clone(),
+        lots: account.lots.iter().map(tuple).collect(),
+        debt: account.debt,
+    };
+    keyed(schema::account(&account.user), &item)
+}
+
+pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
+    let AccountItem { format, seq, obs, at, head, customer, lots, debt } = read("account", item)?;
+    if format > ACCOUNT_FORMAT {
+        return Err(BadItem(format!("a newer Tollgate wrote this account (format {format}); finish the deployment")));
+    }
+    let lots = lots.into_iter().map(|(id, source, remaining, expires_at, opened_at)| Lot {
+        id,
+        source,
+        remaining,
+        expires_at,
+        opened_at,
+    });
+    Ok(Account { user, seq, obs, at, head, customer, lots: lots.collect(), debt })
+}
+
+/// The body is what is hashed; the readable attributes beside it repeat it for people and filters.
+#[derive(Serialize, Deserialize)]
+struct EntryItem {
+    user: UserId,
+    seq: u64,
+    at: Time,
+    kind: String,
+    available: Tokens,
+    prev: Hash,
+    hash: Hash,
+    body: String,
+}
+
+pub fn from_entry(sealed: &Sealed) -> Item {
+    let entry = &sealed.entry;
+    let item = EntryItem {
+        user: entry.user.clone(),
+        seq: entry.seq,
+        at: entry.at,
+        kind: entry.detail.kind().to_owned(),
+        available: entry.after.available,
+        prev: sealed.prev,
+        hash: sealed.hash,
+        body: sealed.body.clone(),
+    };
+    let index = schema::journal(&entry.user, entry.seq);
+    let item = keyed(schema::entry(&entry.cause), &item);
+    indexed(item, (schema::GSI1_PK, schema::GSI1_SK), index)
+}
+
+pub fn to_entry(item: Item) -> Result<Entry, BadItem> {
+    let stored: EntryItem = read("entry", item)?;
+    Entry::parse(&stored.body).map_err(|error| BadItem(format!("entry {} of {}: {error}", stored.seq, stored.user)))
+}
+
+#[derive(Serialize, Deserialize)]
+struct PaymentItem {
+    item: Sold,
+    paid: i64,
+    currency: Currency,
+    granted: Tokens,
+    reversed: i64,
+    taken: Tokens,
+    status: String,
+    at: Time,
+}
+
+pub fn from_payment(user: &UserId, row: &PaymentRow) -> Item {
+    let item = PaymentItem {
+        item: row.item.clone(),
+        paid: row.paid.amount_minor,
+        currency: row.paid.currency,
+        granted: row.granted,
+        reversed: row.reversed_minor,
+        taken: row.taken,
+        status: row.status.name().to_owned(),
+        at: row.at,
+    };
+    let index = schema::payment_search(row.status, &row.payment, row.at);
+    indexed(keyed(schema::payment(user, &row.payment), &item), (schema::GSI2_PK, schema::GSI2_SK), index)
+}
+
+#[derive(Serialize, Deserialize)]
+struct CustomerItem {
+    user: UserId,
+}
+
+pub fn from_customer(customer: &CustomerId, user: &UserId) -> Item {
+    keyed(schema::customer(customer), &CustomerItem { user: user.clone() })
+}
+
+pub fn to_customer_owner(item: Item) -> Result<UserId, BadItem> {
+    read("customer pointer", item).map(|CustomerItem { user }| user)
+}
+
+/// The id of what Stripe made for a cause.
+#[derive(Serialize, Deserialize)]
+struct ResultItem {
+    id: String,
+}
+
+pub fn from_result(key: Key, id: &str) -> Item {
+    keyed(key, &ResultItem { id: id.to_owned() })
+}
+
+pub fn to_result(item: Item) -> Result<String, BadItem> {
+    read("result", item).map(|ResultItem { id }| id)
+}
+
+#[derive(Serialize, Deserialize)]
+struct UnclaimedItem {
+    object: String,
+    event: String,
+    reason: String,
+    at: Time,
+}
+
+pub fn from_unclaimed(unclaimed: &crate::Unclaimed) -> Item {
+    let item = UnclaimedItem {
+        object: unclaimed.object.clone(),
+        event: unclaimed.event.clone(),
+        reason: unclaimed.reason.to_owned(),
+        at: unclaimed.at,
+    };
+    let index = schema::unclaimed_search(&unclaimed.object, unclaimed.at);
+    indexed(keyed(schema::unclaimed(&unclaimed.object), &item), (schema::GSI2_PK, schema::GSI2_SK), index)
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct HeadItem {
+    pub version: u32,
+}
+
+/// A published catalog as its author wrote it, with the Stripe prices it was published with.
+#[derive(Serialize, Deserialize)]
+pub struct CatalogItem {
+    pub text: String,
+    pub prices: BTreeMap<String, PriceId>,
+    pub at: Time,
+}
+
+/// What a Stripe price sells. Never rewritten.
+#[derive(Serialize, Deserialize)]
+pub struct PriceItem {
+    pub item: String,
+    pub since: u32,
+}
+
+pub fn read<T: for<'a> Deserialize<'a>>(what: &str, item: Item) -> Result<T, BadItem> {
+    serde_dynamo::from_item(item).map_err(|error| BadItem(format!("a stored {what} does not parse: {error}")))
+}
+
+pub fn keyed(key: Key, item: &impl Serialize) -> Item {
+    let mut item: Item = serde_dynamo::to_item(item).expect("a stored shape is a struct with string names");
+    item.insert(schema::PK.to_owned(), AttributeValue::S(key.pk));
+    item.insert(schema::SK.to_owned(), AttributeValue::S(key.sk));
+    item
+}
+
+fn indexed(mut item: Item, (pk, sk): (&str, &str), key: Key) -> Item {
+    item.insert(pk.to_owned(), AttributeValue::S(key.pk));
+    item.insert(sk.to_owned(), AttributeValue::S(key.sk));
+    item
+}

@@ -1,0 +1,78 @@
+//! Items beside the ledger: who a Stripe customer is, what Stripe made for a cause, what nobody owns, what came in.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::cause::Cause;
+use domain::ids::{CustomerId, EventId, UserId};
+use domain::time::{DAY_MS, Time};
+
+use crate::{Read, Store, StoreError, items, schema};
+
+/// Something paid or made in Stripe that no user of ours owns. Kept until an operator attaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclaimed {
+    pub object: String,
+    pub event: String,
+    pub reason: &'static str,
+    pub at: Time,
+}
+
+/// What became of one webhook event: for people to look at, never a guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookAudit {
+    pub event: EventId,
+    pub kind: String,
+    pub outcome: &'static str,
+    pub at: Time,
+}
+
+const AUDIT_KEPT_MS: i64 = 90 * DAY_MS;
+
+impl Store {
+    /// Whose Stripe customer this is, as far as we made it.
+    pub async fn customer_owner(&self, customer: &CustomerId) -> Result<Option<UserId>, StoreError> {
+        let item = self.get(schema::customer(customer), Read::Consistent).await?;
+        Ok(item.map(items::to_customer_owner).transpose()?)
+    }
+
+    /// Remembers whose customer it is; the first to say so is right.
+    pub async fn point_customer(&self, customer: &CustomerId, user: &UserId) -> Result<(), StoreError> {
+        self.put_new(items::from_customer(customer, user)).await.map(drop)
+    }
+
+    /// The id of what Stripe made for a cause, if that is known.
+    pub async fn result(&self, cause: &Cause) -> Result<Option<String>, StoreError> {
+        let item = self.get(schema::result(cause), Read::Consistent).await?;
+        Ok(item.map(items::to_result).transpose()?)
+    }
+
+    /// Records what Stripe made for a cause, once.
+    pub async fn put_result(&self, cause: &Cause, id: &str) -> Result<(), StoreError> {
+        self.put_new(items::from_result(schema::result(cause), id)).await.map(drop)
+    }
+
+    /// Keeps what nobody owns, once. `true` means that it is new.
+    pub async fn put_unclaimed(&self, unclaimed: &Unclaimed) -> Result<bool, StoreError> {
+        self.put_new(items::from_unclaimed(unclaimed)).await
+    }
+
+    /// Notes what became of an event, and how often it was tried.
+    pub async fn audit(&self, audit: &WebhookAudit) -> Result<(), StoreError> {
+        let key = schema::audit(&audit.event);
+        let expires = audit.at.plus_ms(AUDIT_KEPT_MS).seconds();
+        let update = self
+            .db
+            .update_item()
+            .table_name(&*self.table)
+            .key(schema::PK, AttributeValue::S(key.pk))
+            .key(schema::SK, AttributeValue::S(key.sk))
+            .update_expression("SET kind = :kind, outcome = :outcome, #at = :at, #ttl = :ttl ADD tries :one")
+            .expression_attribute_names("#at", "at")
+            .expression_attribute_names("#ttl", schema::TTL)
+            .expression_attribute_values(":kind", AttributeValue::S(audit.kind.clone()))
+            .expression_attribute_values(":outcome", AttributeValue::S(audit.outcome.to_owned()))
+            .expression_attribute_values(":at", AttributeValue::N(audit.at.millis().to_string()))
+            .expression_attribute_values(":ttl", AttributeValue::N(expires.to_string()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        update.send().await.map(drop).map_err(StoreError::of)
+    }
+}

@@ -1,0 +1,183 @@
+//! The table: every item and every key, in one place. No other file formats a key.
+//!
+//! | item             | PK             | SK          | index                                             |
+//! |------------------|----------------|-------------|---------------------------------------------------|
+//! | Account          | `U#<user>`     | `A`         |                                                   |
+//! | Payment          | `U#<user>`     | `P#<pi>`    | GSI2 `PAY#<status>#<yyyy-mm>#<shard>` / time      |
+//! | Entry            | `E#<cause>`    | `E`         | GSI1 `U#<user>` / zero-padded seq                 |
+//! | Result           | `E#<cause>`    | `R`         |                                                   |
+//! | Customer pointer | `C#<cus_…>`    | `P`         |                                                   |
+//! | Unclaimed        | `Z#<object>`   | `Z`         | GSI2 `UNCLAIMED#<shard>` / time                   |
+//! | Webhook audit    | `W#<evt_…>`    | `W`         | (expires by `ttl`)                                |
+//! | Catalog head     | `K`            | `HEAD`      |                                                   |
+//! | Catalog version  | `K`            | `V#<n>`     |                                                   |
+//! | Price binding    | `K`            | `P#<price>` |                                                   |
+//!
+//! Causes, each the key of one entry for ever:
+//!
+//! | cause                          | the fact                                     |
+//! |--------------------------------|----------------------------------------------|
+//! | `pay:<pi_…>` (or `pay:<cs_…>`) | money arrived (a free session has no intent) |
+//! | `req:<user>:<operation>:<key>` | a client asked, with its `Idempotency-Key`   |
+
+use domain::cause::{Cause, escaped};
+use domain::decide::PaymentStatus;
+use domain::ids::{CustomerId, EventId, PaymentId, PriceId, UserId};
+use domain::time::Time;
+
+pub const PK: &str = "PK";
+pub const SK: &str = "SK";
+/// One user's journal, in order. Projects everything.
+pub const GSI1: &str = "GSI1";
+pub const GSI1_PK: &str = "GSI1PK";
+pub const GSI1_SK: &str = "GSI1SK";
+/// What falls due, and what operators search. Sparse; projects keys only.
+pub const GSI2: &str = "GSI2";
+pub const GSI2_PK: &str = "GSI2PK";
+pub const GSI2_SK: &str = "GSI2SK";
+/// Only audit items carry it; nothing about money ever expires from the table.
+pub const TTL: &str = "ttl";
+
+/// Spreads an index partition. Fixed for ever: readers ask every shard.
+pub const SHARDS: u32 = 4;
+
+/// A primary key, or a key of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+pub fn account(user: &UserId) -> Key {
+    key(partition_of(user), "A")
+}
+
+pub fn payment(user: &UserId, payment: &PaymentId) -> Key {
+    key(partition_of(user), format!("P#{payment}"))
+}
+
+/// Where a payment is found by status and month.
+pub fn payment_search(status: PaymentStatus, payment: &PaymentId, at: Time) -> Key {
+    let shard = shard_of(payment.as_str());
+    key(format!("PAY#{}#{}#{shard}", status.name(), at.month()), instant(at))
+}
+
+pub fn entry(cause: &Cause) -> Key {
+    key(format!("E#{cause}"), "E")
+}
+
+/// An entry's place in its user's journal.
+pub fn journal(user: &UserId, seq: u64) -> Key {
+    key(partition_of(user), journal_position(seq))
+}
+
+/// Sixteen digits hold every seq up to 2^53 − 1 and sort as numbers do.
+pub fn journal_position(seq: u64) -> String {
+    format!("{seq:016}")
+}
+
+/// Sorts after every position.
+pub const JOURNAL_END: &str = "~";
+
+pub fn result(cause: &Cause) -> Key {
+    key(format!("E#{cause}"), "R")
+}
+
+pub fn customer(customer: &CustomerId) -> Key {
+    key(format!("C#{customer}"), "P")
+}
+
+pub fn unclaimed(object: &str) -> Key {
+    key(format!("Z#{}", escaped(object)), "Z")
+}
+
+/// Where operators find what nobody owns.
+pub fn unclaimed_search(object: &str, at: Time) -> Key {
+    key(format!("UNCLAIMED#{}", shard_of(object)), instant(at))
+}
+
+pub fn audit(event: &EventId) -> Key {
+    key(format!("W#{event}"), "W")
+}
+
+pub fn catalog_head() -> Key {
+    key("K", "HEAD")
+}
+
+pub fn catalog_version(version: u32) -> Key {
+    key("K", format!("V#{version}"))
+}
+
+pub fn price(price: &PriceId) -> Key {
+    key("K", format!("P#{price}"))
+}
+
+/// The partition that holds a user's items, and that names their journal in GSI1.
+pub fn partition_of(user: &UserId) -> String {
+    format!("U#{}", escaped(user.as_str()))
+}
+
+fn shard_of(id: &str) -> u32 {
+    id.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % SHARDS
+}
+
+fn instant(at: Time) -> String {
+    format!("{:016}", at.millis())
+}
+
+fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
+    Key { pk: pk.into(), sk: sk.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::cause::Operation;
+    use domain::ids::RequestKey;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_rendered_as_it_was_the_day_it_was_first_stored() {
+        let user = UserId::parse("auth0|a#b").unwrap();
+        let pi = PaymentId::parse("pi_1").unwrap();
+        let at = Time::parse_rfc3339("2026-09-30T12:00:00Z").unwrap();
+        let key = RequestKey::parse("k:1").unwrap();
+        let request = Cause::Request { user: user.clone(), operation: Operation::Consume, key };
+        let keys = [
+            account(&user),
+            payment(&user, &pi),
+            payment_search(PaymentStatus::Completed, &pi, at),
+            entry(&Cause::Payment(pi.clone())),
+            entry(&request),
+            journal(&user, 7),
+            result(&request),
+            customer(&CustomerId::parse("cus_1").unwrap()),
+            unclaimed("cs_1"),
+            unclaimed_search("cs_1", at),
+            audit(&EventId::parse("evt_1").unwrap()),
+            catalog_head(),
+            catalog_version(3),
+            price(&PriceId::parse("price_1").unwrap()),
+        ];
+        let rendered: Vec<String> = keys.iter().map(|key| format!("{} / {}", key.pk, key.sk)).collect();
+        assert_eq!(
+            rendered,
+            [
+                "U#auth0|a%23b / A",
+                "U#auth0|a%23b / P#pi_1",
+                "PAY#completed#2026-09#2 / 0001790769600000",
+                "E#pay:pi_1 / E",
+                "E#req:auth0|a%23b:consume:k%3A1 / E",
+                "U#auth0|a%23b / 0000000000000007",
+                "E#req:auth0|a%23b:consume:k%3A1 / R",
+                "C#cus_1 / P",
+                "Z#cs_1 / Z",
+                "UNCLAIMED#3 / 0001790769600000",
+                "W#evt_1 / W",
+                "K / HEAD",
+                "K / V#3",
+                "K / P#price_1",
+            ]
+        );
+    }
+}

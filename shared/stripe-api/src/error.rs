@@ -1,0 +1,93 @@
+//! How a call to Stripe can fail, told apart by what the caller may believe afterwards.
+
+use std::fmt;
+use std::time::Duration;
+
+use stripe_client_core::StripeClientErr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StripeError {
+    /// Stripe read the request and said no: it was not done, and the same request will be refused again.
+    #[error("stripe refused: {0}")]
+    Refused(Box<Refusal>),
+    /// Known not to have been done; worth trying again later, with the same key.
+    #[error("stripe is unavailable: {why} (request {})", request_id.as_deref().unwrap_or("-"))]
+    Unavailable { why: String, retry_after: Option<Duration>, request_id: Option<String> },
+    /// Sent, and no answer tells whether it was done. The same key will tell.
+    #[error("stripe's answer is unknown: {why} (request {})", request_id.as_deref().unwrap_or("-"))]
+    Unknown { why: String, request_id: Option<String> },
+    /// An answer that cannot be read as what was asked for.
+    #[error("stripe's {object} cannot be read: {problem}")]
+    Malformed { object: &'static str, problem: String },
+}
+
+/// What Stripe said with a 4xx. For logs and decisions, never for an end user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: u16,
+    /// `card_error`, `invalid_request_error`, `idempotency_error`, …
+    pub kind: Option<String>,
+    /// `resource_missing`, `card_declined`, …
+    pub code: Option<String>,
+    pub decline_code: Option<String>,
+    pub param: Option<String>,
+    pub message: Option<String>,
+    pub request_id: Option<String>,
+}
+
+impl StripeError {
+    /// Whether the same call with the same key may still succeed.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, StripeError::Unavailable { .. } | StripeError::Unknown { .. })
+    }
+
+    /// Stripe's code of a refusal.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            StripeError::Refused(refusal) => refusal.code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The object itself does not exist. A 404 for any other reason, such as a wrong address, is not that.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            StripeError::Refused(refusal) => {
+                refusal.status == 404 && refusal.code.as_deref() == Some("resource_missing")
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn malformed(object: &'static str, problem: impl Into<String>) -> StripeError {
+        StripeError::Malformed { object, problem: problem.into() }
+    }
+
+    /// async-stripe's parse errors name no type; this puts it in.
+    pub(crate) fn about(mut self, name: &'static str) -> StripeError {
+        if let StripeError::Malformed { object, .. } = &mut self {
+            *object = name;
+        }
+        self
+    }
+}
+
+impl StripeClientErr for StripeError {
+    fn deserialize_err(problem: impl fmt::Display) -> StripeError {
+        StripeError::malformed("answer", problem.to_string())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        write!(f, "{} {}", self.status, or_dash(&self.code.clone().or(self.kind.clone())))?;
+        if let Some(decline) = &self.decline_code {
+            write!(f, "/{decline}")?;
+        }
+        if let Some(param) = &self.param {
+            write!(f, " at {param}")?;
+        }
+        write!(f, " (request {}): {}", or_dash(&self.request_id), or_dash(&self.message))
+    }
+}
