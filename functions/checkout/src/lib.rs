@@ -35,7 +35,12 @@ const SHORTEST_MS: i64 = 31 * MINUTE_MS;
 impl Checkout {
     pub async fn from_env(env: &Env) -> Result<Checkout, StartError> {
         let aws = edge::aws::config(env).await?;
-        let store = Store::open(&aws, env.optional("AWS_ENDPOINT_URL_DYNAMODB"), &env.required("TABLE_NAME")?, HTTP_BUDGET);
+        let store = Store::open(
+            &aws,
+            env.optional("AWS_ENDPOINT_URL_DYNAMODB"),
+            &env.required("TABLE_NAME")?,
+            HTTP_BUDGET,
+        );
         let catalogs = Catalogs::new(store.clone());
         // Refuses to start without a catalog, and opens the connection before the first request needs it.
         catalogs.current(edge::now()).await?;
@@ -48,7 +53,9 @@ impl Checkout {
         let reply = async {
             match route(&request) {
                 "POST /v1/me/checkout" | "POST /v1/users/{user}/checkout" => self.open(&request, now).await,
-                "GET /v1/me/checkout/{id}" | "GET /v1/users/{user}/checkout/{id}" => self.show(&request, now).await,
+                "GET /v1/me/checkout/{id}" | "GET /v1/users/{user}/checkout/{id}" => {
+                    self.show(&request, now).await
+                }
                 _ => Err(no_such_route(&request)),
             }
         };
@@ -115,7 +122,11 @@ impl Checkout {
         let published = published.ok_or_else(|| Problem::internal("the frozen catalog version is gone"))?;
         let order = order::of(entry, frozen, &published, self.settle.stack());
         let session = if frozen.expires_at.millis() - now.millis() >= SHORTEST_MS {
-            self.settle.stripe().open_checkout(&order, &entry.cause.to_string()).await.map_err(stripe_problem)?
+            self.settle
+                .stripe()
+                .open_checkout(&order, &entry.cause.to_string())
+                .await
+                .map_err(stripe_problem)?
         } else {
             self.find(&order, entry.at).await?.ok_or_else(|| checkout_expired(key))?
         };
@@ -125,7 +136,8 @@ impl Checkout {
 
     /// Too late to send the request again: perhaps it was heard the first time.
     async fn find(&self, order: &CheckoutOrder, since: Time) -> Result<Option<Session>, Problem> {
-        let sessions = self.settle.stripe().customer_sessions(&order.customer, since).await.map_err(stripe_problem)?;
+        let sessions =
+            self.settle.stripe().customer_sessions(&order.customer, since).await.map_err(stripe_problem)?;
         Ok(sessions.into_iter().find(|session| session.request.as_ref() == Some(&order.request)))
     }
 
@@ -154,7 +166,11 @@ impl Checkout {
         }))
     }
 
-    async fn entry_of(&self, payment: &domain::payment::Payment, now: Time) -> Result<Option<Entry>, Problem> {
+    async fn entry_of(
+        &self,
+        payment: &domain::payment::Payment,
+        now: Time,
+    ) -> Result<Option<Entry>, Problem> {
         match self.settle.fulfil(payment, "checkout", now).await.map_err(Problem::fault)? {
             Fulfilled::Credited(entry) | Fulfilled::Before(entry) => Ok(Some(entry)),
             Fulfilled::Unclaimed(_) | Fulfilled::AnotherStack => Ok(None),
@@ -163,7 +179,8 @@ impl Checkout {
 }
 
 fn checkout_expired(key: &RequestKey) -> Problem {
-    let detail = "this request is too old to be sent to Stripe again; start over with a fresh Idempotency-Key";
+    let detail =
+        "this request is too old to be sent to Stripe again; start over with a fresh Idempotency-Key";
     Problem::new(Code::CheckoutExpired, detail).with("idempotency_key", key.as_str())
 }
 

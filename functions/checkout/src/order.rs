@@ -37,7 +37,10 @@ impl Buy {
     pub fn checked(self, published: &Published, stage_origins: &[String]) -> Result<Checked, Problem> {
         let quantity = self.quantity.unwrap_or(1);
         if !(1..=MOST_AT_ONCE).contains(&quantity) {
-            return Err(Problem::new(Code::InvalidRequest, format!("`quantity` is from 1 to {MOST_AT_ONCE}")));
+            return Err(Problem::new(
+                Code::InvalidRequest,
+                format!("`quantity` is from 1 to {MOST_AT_ONCE}"),
+            ));
         }
         let one = Item::Package { id: self.package.clone(), quantity: 1 };
         let item = Item::Package { id: self.package.clone(), quantity };
@@ -56,7 +59,10 @@ impl Buy {
 fn allowed(name: &str, url: Option<String>, policy: &CheckoutPolicy) -> Result<Option<String>, Problem> {
     let Some(url) = url else { return Ok(None) };
     if url.len() > LONGEST_URL {
-        return Err(Problem::new(Code::InvalidRequest, format!("`{name}` may have {LONGEST_URL} characters")));
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            format!("`{name}` may have {LONGEST_URL} characters"),
+        ));
     }
     if policy.allows(&url) {
         return Ok(Some(url));

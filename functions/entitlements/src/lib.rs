@@ -21,7 +21,12 @@ const LARGEST_PAGE: u16 = 100;
 impl Entitlements {
     pub async fn from_env(env: &Env) -> Result<Entitlements, StartError> {
         let aws = edge::aws::config(env).await?;
-        let store = Store::open(&aws, env.optional("AWS_ENDPOINT_URL_DYNAMODB"), &env.required("TABLE_NAME")?, HTTP_BUDGET);
+        let store = Store::open(
+            &aws,
+            env.optional("AWS_ENDPOINT_URL_DYNAMODB"),
+            &env.required("TABLE_NAME")?,
+            HTTP_BUDGET,
+        );
         let catalogs = Catalogs::new(store.clone());
         // Refuses to start without a catalog, and opens the connection before the first request needs it.
         catalogs.current(edge::now()).await?;

@@ -102,7 +102,8 @@ impl Account {
 
     /// The plan in force, and its id.
     pub fn plan<'a>(&self, catalog: &'a Catalog) -> (&'a PlanId, &'a Plan) {
-        let (id, plan) = catalog.plans.get_key_value(&catalog.default_plan).expect("a catalog has its default plan");
+        let (id, plan) =
+            catalog.plans.get_key_value(&catalog.default_plan).expect("a catalog has its default plan");
         (id, plan)
     }
 

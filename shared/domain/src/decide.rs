@@ -22,8 +22,15 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// Credit what a payment bought. `catalog` is the version it was sold under.
-    Purchase { payment: Payment, item: Item, catalog: u32 },
-    Grant { tokens: Tokens, expires_at: Option<Time> },
+    Purchase {
+        payment: Payment,
+        item: Item,
+        catalog: u32,
+    },
+    Grant {
+        tokens: Tokens,
+        expires_at: Option<Time>,
+    },
     Consume(Spend),
     Checkout(CheckoutRequest),
 }
@@ -79,12 +86,18 @@ pub enum PaymentStatus {
 /// Why a command was refused. A refusal changes nothing and is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    Short { needed: Tokens, available: Tokens },
+    Short {
+        needed: Tokens,
+        available: Tokens,
+    },
     UnknownAction(ActionId),
     UnknownItem(Item),
     FeatureNotIncluded(FeatureId),
     /// The action's price is a range, and the caller must say how many tokens within it.
-    TokensOutOfRange { min: Tokens, max: Tokens },
+    TokensOutOfRange {
+        min: Tokens,
+        max: Tokens,
+    },
     /// The result would be beyond what an account may hold.
     TooManyTokens,
 }
@@ -150,7 +163,13 @@ impl Draft {
     }
 
     /// Tokens from the world: a debt is paid first, the rest opens a lot.
-    fn credit(&mut self, lot: LotId, source: Source, tokens: Tokens, end: Option<Time>) -> Result<(), Refusal> {
+    fn credit(
+        &mut self,
+        lot: LotId,
+        source: Source,
+        tokens: Tokens,
+        end: Option<Time>,
+    ) -> Result<(), Refusal> {
         let to_debt = tokens.min(self.account.debt);
         let to_lot = tokens.saturating_sub(to_debt);
         let available = self.account.balances().available;
@@ -233,7 +252,11 @@ impl Draft {
         // One order whatever the history, so that equal accounts have equal bytes.
         self.account.lots.sort_by(|a, b| a.burn_order().cmp(&b.burn_order()));
         let after = self.account.balances();
-        assert_eq!(moved(before, &self.postings), Some(after.available), "the postings do not explain the balance");
+        assert_eq!(
+            moved(before, &self.postings),
+            Some(after.available),
+            "the postings do not explain the balance"
+        );
         let entry = Entry {
             user: before.user.clone(),
             seq: before.seq + 1,

@@ -143,7 +143,8 @@ impl Entry {
 
     /// How many tokens came in, whether into lots or to pay a debt.
     pub fn credited(&self) -> Tokens {
-        let credits = self.postings.iter().filter(|posting| posting.from == Place::World && posting.to != Place::Spent);
+        let credits =
+            self.postings.iter().filter(|posting| posting.from == Place::World && posting.to != Place::Spent);
         Tokens::checked_sum(credits.map(|posting| posting.amount)).unwrap_or(Tokens::MAX)
     }
 }

@@ -135,7 +135,12 @@ impl Money {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         let trailing_dot = text.ends_with('.');
-        if whole.is_empty() || trailing_dot || fraction.len() > decimals || !digits(whole) || !digits(fraction) {
+        if whole.is_empty()
+            || trailing_dot
+            || fraction.len() > decimals
+            || !digits(whole)
+            || !digits(fraction)
+        {
             return None;
         }
         let minor = format!("{whole}{fraction:0<decimals$}").parse().ok()?;

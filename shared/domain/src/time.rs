@@ -44,7 +44,8 @@ impl Time {
 
     /// Midnight UTC of the next month's first day.
     pub fn next_month(self) -> Time {
-        let here = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
+        let here =
+            jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
         let first = here.date().first_of_month().saturating_add(jiff::Span::new().months(1));
         let midnight = first.to_zoned(jiff::tz::TimeZone::UTC).map(|at| at.timestamp().as_millisecond());
         Time(midnight.unwrap_or(i64::MAX))

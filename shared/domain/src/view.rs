@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::account::{Account, Balances, Lot};
-use crate::catalog::{Allowance, Allows, Catalog, Feature, FeatureKind, Package, Plan, PlanPrice, Text, Window};
+use crate::catalog::{
+    Allowance, Allows, Catalog, Feature, FeatureKind, Package, Plan, PlanPrice, Text, Window,
+};
 use crate::entry::{Detail, Entry, Posting};
 use crate::ids::{FeatureId, PackageId, PlanId};
 use crate::money::Money;
@@ -340,11 +342,13 @@ pub fn plans(catalog: &Catalog) -> Vec<PlanView<'_>> {
 }
 
 fn plan_view<'a>(id: &'a PlanId, plan: &'a Plan, catalog: &'a Catalog) -> PlanView<'a> {
-    let text = |text: &'a Text| TextView { name: text.name.as_deref(), description: text.description.as_deref() };
+    let text =
+        |text: &'a Text| TextView { name: text.name.as_deref(), description: text.description.as_deref() };
     let price = |price: &PlanPrice| PlanPriceView { interval: price.interval.name(), price: price.price };
-    let features = plan.features.iter().filter_map(|(id, allows)| {
-        Some((id, PlanFeature::new(catalog.features.get(id)?, *allows)))
-    });
+    let features = plan
+        .features
+        .iter()
+        .filter_map(|(id, allows)| Some((id, PlanFeature::new(catalog.features.get(id)?, *allows))));
     PlanView {
         id,
         name: &plan.name,
@@ -415,7 +419,8 @@ mod tests {
 
     #[test]
     fn windows_end_at_midnight_utc_and_weeks_on_monday() {
-        let end = |window, now: &str| window_end(window, Time::parse_rfc3339(now).unwrap()).unwrap().rfc3339();
+        let end =
+            |window, now: &str| window_end(window, Time::parse_rfc3339(now).unwrap()).unwrap().rfc3339();
         assert_eq!(end(Window::Day, "2026-11-21T10:00:00Z"), "2026-11-22T00:00:00Z");
         // 2026-11-21 is a Saturday.
         assert_eq!(end(Window::Week, "2026-11-21T10:00:00Z"), "2026-11-23T00:00:00Z");

@@ -12,7 +12,8 @@ use domain::time::{DAY_MS, Time};
 use proptest::prelude::*;
 
 fn catalog() -> Catalog {
-    Catalog::parse(include_str!("../../../infra/catalogs/companion.toml")).expect("companion's catalog is valid")
+    Catalog::parse(include_str!("../../../infra/catalogs/companion.toml"))
+        .expect("companion's catalog is valid")
 }
 
 fn user() -> UserId {
@@ -68,7 +69,8 @@ fn having(commands: &[Command]) -> Account {
 #[test]
 fn a_purchase_opens_a_lot_for_what_was_bought_and_one_for_the_bonus() {
     let change = after(&Account::new(user()), &purchase("medium", "pi_1"), day(0));
-    let lots: Vec<_> = change.account.lots.iter().map(|lot| (lot.id.as_str(), lot.source, lot.remaining.get())).collect();
+    let lots: Vec<_> =
+        change.account.lots.iter().map(|lot| (lot.id.as_str(), lot.source, lot.remaining.get())).collect();
     assert_eq!(lots, [("pi_1+bonus", Source::Bonus, 25), ("pi_1", Source::Purchase, 250)]);
     let row = change.payment.expect("a purchase writes its payment row");
     assert_eq!((row.granted, row.taken, row.paid.amount_minor), (tokens(275), Tokens::ZERO, 999));
@@ -141,7 +143,10 @@ fn an_action_priced_by_a_range_needs_tokens_within_it() {
     let account = having(&[purchase("mega", "pi_1")]);
     let out_of_range = Err(Refusal::TokensOutOfRange { min: tokens(10), max: tokens(50) });
     for within in [None, Some(9), Some(51)] {
-        assert_eq!(decide(&account, &spend(action("skip_level", within), 1), &catalog(), day(0)), out_of_range);
+        assert_eq!(
+            decide(&account, &spend(action("skip_level", within), 1), &catalog(), day(0)),
+            out_of_range
+        );
     }
     let change = after(&account, &spend(action("skip_level", Some(50)), 1), day(0));
     assert_eq!(change.account.balances().available, tokens(1750));
@@ -151,7 +156,9 @@ fn an_action_priced_by_a_range_needs_tokens_within_it() {
 fn what_the_plan_does_not_include_is_refused_however_many_tokens_there_are() {
     let account = having(&[purchase("mega", "pi_1")]);
     let refused = decide(&account, &spend(action("video", None), 1), &catalog(), day(0)).unwrap_err();
-    assert!(matches!(refused, Refusal::FeatureNotIncluded(feature) if feature.as_str() == "video_generation"));
+    assert!(
+        matches!(refused, Refusal::FeatureNotIncluded(feature) if feature.as_str() == "video_generation")
+    );
 }
 
 #[test]
@@ -200,7 +207,10 @@ fn a_clock_that_steps_back_changes_nothing() {
 #[test]
 fn the_same_decision_has_the_same_bytes() {
     let account = Account::new(user());
-    let (one, two) = (after(&account, &purchase("medium", "pi_1"), day(0)), after(&account, &purchase("medium", "pi_1"), day(0)));
+    let (one, two) = (
+        after(&account, &purchase("medium", "pi_1"), day(0)),
+        after(&account, &purchase("medium", "pi_1"), day(0)),
+    );
     assert_eq!(one.entry.body, two.entry.body);
     assert_eq!(one.entry.hash, Hash::of(Hash::START, &one.entry.body));
 }
@@ -224,7 +234,11 @@ fn any_command() -> impl Strategy<Value = Command> {
     let package = prop::sample::select(vec!["small", "medium", "large", "mega"]);
     prop_oneof![
         (package, key).prop_map(|(package, id)| purchase(package, &format!("pi_{id}"))),
-        (key, 1u64..500, prop::option::of(0i64..40)).prop_map(|(key, count, end)| grant(&key, count, end.map(day))),
+        (key, 1u64..500, prop::option::of(0i64..40)).prop_map(|(key, count, end)| grant(
+            &key,
+            count,
+            end.map(day)
+        )),
         (1u64..400, 1u64..3).prop_map(|(count, amount)| spend(What::Tokens(tokens(count)), amount)),
         (1u64..5).prop_map(|amount| spend(action("photo", None), amount)),
     ]

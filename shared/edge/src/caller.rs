@@ -40,7 +40,8 @@ impl Callers {
         let sub = claim(request, "sub").ok_or_else(|| {
             Problem::new(Code::Unauthenticated, "send a bearer token whose `sub` names the user")
         })?;
-        UserId::parse(sub).map_err(|error| Problem::new(Code::Unauthenticated, format!("the token's `sub`: {error}")))
+        UserId::parse(sub)
+            .map_err(|error| Problem::new(Code::Unauthenticated, format!("the token's `sub`: {error}")))
     }
 
     fn may_act_for_others(&self, request: &Request) -> bool {

@@ -108,9 +108,10 @@ impl Problem {
                 let detail = format!("say how many `tokens` this action takes: from {min} to {max}");
                 Problem::new(Code::TokensOutOfRange, detail).with("min", min.get()).with("max", max.get())
             }
-            Refusal::TooManyTokens => {
-                Problem::new(Code::TokensOutOfRange, format!("no account holds more than {} tokens", Tokens::MAX))
-            }
+            Refusal::TooManyTokens => Problem::new(
+                Code::TokensOutOfRange,
+                format!("no account holds more than {} tokens", Tokens::MAX),
+            ),
         }
     }
 
@@ -152,7 +153,8 @@ impl Problem {
             fields.extend(self.more);
         }
         let mut response = Response::new(Body::Text(body.to_string()));
-        *response.status_mut() = lambda_http::http::StatusCode::from_u16(self.code.status()).unwrap_or_default();
+        *response.status_mut() =
+            lambda_http::http::StatusCode::from_u16(self.code.status()).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -167,10 +169,14 @@ impl Problem {
 fn short(needed: Tokens, available: Tokens, catalog: &Catalog) -> Problem {
     let shortfall = needed.saturating_sub(available);
     let covering = catalog.packages_covering(shortfall).into_iter();
-    let packages: Vec<_> = covering.filter_map(|id| Some(PackageView::new(id, catalog.packages.get(id)?))).collect();
-    Problem::new(Code::InsufficientTokens, format!("{needed} tokens are needed and {available} are available"))
-        .with("needed", needed.get())
-        .with("available", available.get())
-        .with("shortfall", shortfall.get())
-        .with("packages", json!(packages))
+    let packages: Vec<_> =
+        covering.filter_map(|id| Some(PackageView::new(id, catalog.packages.get(id)?))).collect();
+    Problem::new(
+        Code::InsufficientTokens,
+        format!("{needed} tokens are needed and {available} are available"),
+    )
+    .with("needed", needed.get())
+    .with("available", available.get())
+    .with("shortfall", shortfall.get())
+    .with("packages", json!(packages))
 }

@@ -18,7 +18,10 @@ use crate::problem::{Code, Problem};
 const LARGEST_BODY: usize = 64 * 1024;
 
 /// Turns a handler's outcome into a response, and logs a failure: once, here.
-pub async fn answer(request: &Request, outcome: impl Future<Output = Result<Reply, Problem>>) -> Response<Body> {
+pub async fn answer(
+    request: &Request,
+    outcome: impl Future<Output = Result<Reply, Problem>>,
+) -> Response<Body> {
     let request_id = request_id(request);
     match outcome.await {
         Ok(reply) => reply.into_response(),
@@ -63,7 +66,9 @@ pub fn query<T: std::str::FromStr>(request: &Request, name: &str) -> Result<Opti
         None => Ok(None),
         Some(text) => match text.parse() {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(Problem::new(Code::InvalidRequest, format!("the query parameter `{name}` is not valid"))),
+            Err(_) => {
+                Err(Problem::new(Code::InvalidRequest, format!("the query parameter `{name}` is not valid")))
+            }
         },
     }
 }

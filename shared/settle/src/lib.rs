@@ -55,7 +55,8 @@ impl Settle {
         let stack = env.required("STACK_NAME")?;
         let api_base = env.optional("STRIPE_API_BASE");
         let settings = Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, &stack) };
-        let wrong = |error: BadSettings| BadSetting::Wrong { name: "STRIPE_SECRET_KEY", problem: error.to_string() };
+        let wrong =
+            |error: BadSettings| BadSetting::Wrong { name: "STRIPE_SECRET_KEY", problem: error.to_string() };
         Ok(Settle { store, catalogs, stripe: Stripe::new(settings).map_err(wrong)?, stack })
     }
 
@@ -69,7 +70,12 @@ impl Settle {
     }
 
     /// Credits a payment to its owner. `seen_in` names the event or route that told of it.
-    pub async fn fulfil(&self, payment: &Payment, seen_in: &str, now: Time) -> Result<Fulfilled, SettleError> {
+    pub async fn fulfil(
+        &self,
+        payment: &Payment,
+        seen_in: &str,
+        now: Time,
+    ) -> Result<Fulfilled, SettleError> {
         if payment.envelope.stack.as_ref().is_some_and(|stack| *stack != self.stack) {
             return Ok(Fulfilled::AnotherStack);
         }
@@ -90,8 +96,12 @@ impl Settle {
                 expect_same(&entry, payment);
                 Ok(Fulfilled::Before(entry))
             }
-            Applied::Refused(Refusal::UnknownItem(_)) => self.unclaimed(payment, "unknown item", seen_in, now).await,
-            Applied::Refused(_) | Applied::KeyReused => self.unclaimed(payment, "not creditable", seen_in, now).await,
+            Applied::Refused(Refusal::UnknownItem(_)) => {
+                self.unclaimed(payment, "unknown item", seen_in, now).await
+            }
+            Applied::Refused(_) | Applied::KeyReused => {
+                self.unclaimed(payment, "not creditable", seen_in, now).await
+            }
         }
     }
 
@@ -109,7 +119,9 @@ impl Settle {
         }
         let (None, Some(customer)) = (&pointed, &payment.customer) else { return Ok(pointed) };
         let envelope = self.stripe.customer_owner(customer).await?;
-        Ok(envelope.filter(|envelope| envelope.stack.as_ref() == Some(&self.stack)).and_then(|envelope| envelope.user))
+        Ok(envelope
+            .filter(|envelope| envelope.stack.as_ref() == Some(&self.stack))
+            .and_then(|envelope| envelope.user))
     }
 
     async fn unclaimed(

@@ -43,7 +43,13 @@ enum Attempt {
 
 impl Store {
     /// Brings one command into the books exactly once, or says why not.
-    pub async fn apply(&self, user: &UserId, command: &Command, catalog: &Catalog, now: Time) -> Result<Applied, StoreError> {
+    pub async fn apply(
+        &self,
+        user: &UserId,
+        command: &Command,
+        catalog: &Catalog,
+        now: Time,
+    ) -> Result<Applied, StoreError> {
         let mut contention = Contention::within(self.budget);
         let mut known: Option<Account> = None;
         loop {
@@ -77,7 +83,9 @@ impl Store {
             // The first attempt may have been what made a second impossible: its entry, if any, is the answer.
             Err(refusal) => {
                 let before = self.entry(&command.cause).await?;
-                return Ok(Ok(before.map_or(Applied::Refused(refusal), |entry| before_or_reused(entry, command))));
+                return Ok(Ok(
+                    before.map_or(Applied::Refused(refusal), |entry| before_or_reused(entry, command))
+                ));
             }
         };
         Ok(match self.commit(&change).await? {
@@ -89,7 +97,8 @@ impl Store {
 
     async fn commit(&self, change: &Change) -> Result<Attempt, StoreError> {
         let user = &change.account.user;
-        let entry = self.put(items::from_entry(&change.entry)).condition_expression("attribute_not_exists(PK)");
+        let entry =
+            self.put(items::from_entry(&change.entry)).condition_expression("attribute_not_exists(PK)");
         let account = self.fenced(self.put(items::from_account(&change.account)), change.fence);
         let row = change.payment.as_ref().map(|row| self.put(items::from_payment(user, row)));
         let writes = [Some(entry), Some(account), row].into_iter().flatten().map(|put| {
@@ -145,7 +154,10 @@ fn before_or_reused(entry: Entry, command: &Command) -> Applied {
 /// Reads why a transaction was cancelled. The entry's reason comes first, as it does in the transaction.
 fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, StoreError> {
     let failed = |index: usize| {
-        reasons.get(index).filter(|reason| reason.code() == Some("ConditionalCheckFailed")).map(|reason| reason.item())
+        reasons
+            .get(index)
+            .filter(|reason| reason.code() == Some("ConditionalCheckFailed"))
+            .map(|reason| reason.item())
     };
     if let Some(existing) = failed(0) {
         // Without the image the entry is there all the same: the next round reads it.
@@ -156,8 +168,11 @@ fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, S
         let account = moved.cloned().map(|item| items::to_account(user.clone(), item)).transpose()?;
         return Ok(Attempt::Moved(account));
     }
-    let codes: Vec<_> = reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None").collect();
-    match codes.iter().all(|code| matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")) {
+    let codes: Vec<_> =
+        reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None").collect();
+    match codes.iter().all(|code| {
+        matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+    }) {
         true => Err(StoreError::Busy(codes.join(", "))),
         false => Err(StoreError::Refused(codes.join(", "))),
     }

@@ -68,15 +68,21 @@ impl Catalogs {
             return Ok(None);
         };
         let CatalogItem { text, prices, .. } = items::read("catalog", item)?;
-        let catalog = Catalog::parse(&text)
-            .map_err(|mistakes| StoreError::Refused(format!("catalog version {version} does not parse: {mistakes}")))?;
+        let catalog = Catalog::parse(&text).map_err(|mistakes| {
+            StoreError::Refused(format!("catalog version {version} does not parse: {mistakes}"))
+        })?;
         let published = Arc::new(Published { version, catalog, prices });
         self.with(|cache| cache.versions.insert(version, published.clone()));
         Ok(Some(published))
     }
 
     /// Publishes a catalog with its Stripe prices, unless it is the current one already. Returns its version.
-    pub async fn publish(&self, text: &str, prices: &BTreeMap<String, PriceId>, now: Time) -> Result<u32, StoreError> {
+    pub async fn publish(
+        &self,
+        text: &str,
+        prices: &BTreeMap<String, PriceId>,
+        now: Time,
+    ) -> Result<u32, StoreError> {
         let head = self.read_head().await?;
         if let Some(HeadItem { version }) = head
             && let Some(item) = self.store.get(schema::catalog_version(version), Read::Consistent).await?
@@ -119,7 +125,8 @@ impl Catalogs {
 
     async fn head(&self) -> Result<Arc<Published>, StoreError> {
         let head = self.read_head().await?;
-        let missing = || StoreError::Refused("no catalog is published: run `tollgate catalog push`".to_owned());
+        let missing =
+            || StoreError::Refused("no catalog is published: run `tollgate catalog push`".to_owned());
         self.version(head.ok_or_else(missing)?.version).await?.ok_or_else(missing)
     }
 
@@ -140,7 +147,9 @@ impl Catalogs {
             .condition_expression("attribute_not_exists(PK) OR version < :version")
             .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
         match put.send().await {
-            Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Err(StoreError::of(error))
             }
             _ => Ok(()),

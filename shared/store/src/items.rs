@@ -60,7 +60,9 @@ pub fn from_account(account: &Account) -> Item {
 pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
     let AccountItem { format, seq, obs, at, head, customer, lots, debt } = read("account", item)?;
     if format > ACCOUNT_FORMAT {
-        return Err(BadItem(format!("a newer Tollgate wrote this account (format {format}); finish the deployment")));
+        return Err(BadItem(format!(
+            "a newer Tollgate wrote this account (format {format}); finish the deployment"
+        )));
     }
     let lots = lots.into_iter().map(|(id, source, remaining, expires_at, opened_at)| Lot {
         id,
@@ -104,7 +106,8 @@ pub fn from_entry(sealed: &Sealed) -> Item {
 
 pub fn to_entry(item: Item) -> Result<Entry, BadItem> {
     let stored: EntryItem = read("entry", item)?;
-    Entry::parse(&stored.body).map_err(|error| BadItem(format!("entry {} of {}: {error}", stored.seq, stored.user)))
+    Entry::parse(&stored.body)
+        .map_err(|error| BadItem(format!("entry {} of {}: {error}", stored.seq, stored.user)))
 }
 
 #[derive(Serialize, Deserialize)]

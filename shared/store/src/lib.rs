@@ -145,7 +145,9 @@ impl Store {
                 self.meter.wrote(answer.consumed_capacity());
                 Ok(true)
             }
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(StoreError::of(error)),

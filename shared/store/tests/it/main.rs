@@ -1,0 +1,8 @@
+//! The store over the real SDK, against an embedded DynamoDB.
+
+mod budgets;
+mod catalogs;
+mod contention;
+mod golden;
+mod journal;
+mod table;

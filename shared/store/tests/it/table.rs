@@ -1,0 +1,154 @@
+//! A table of its own for each test, and the fixtures that the tests share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+use domain::catalog::Catalog;
+use domain::cause::{Cause, Operation};
+use domain::decide::{Act, Command, Spend, What};
+use domain::entry::Entry;
+use domain::ids::{CustomerId, PaymentId, RequestKey, UserId};
+use domain::money::{Currency, Money, Tokens};
+use domain::payment::{Envelope, Payment};
+use domain::request::RequestHash;
+use domain::time::Time;
+use store::{Applied, Store, schema};
+
+pub const TABLE: &str = "tollgate";
+pub const NOW: Time = Time::from_millis(1_790_000_000_000);
+
+pub struct Table {
+    pub store: Store,
+    pub client: Client,
+    pub aws: SdkConfig,
+    pub endpoint: String,
+}
+
+impl Table {
+    pub async fn new() -> Table {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let database = dynoxide::Database::memory().unwrap();
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending::<()>()));
+        let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("eu-west-1"));
+        let keys = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let aws = loader.credentials_provider(keys).http_client(http).load().await;
+        let config = aws_sdk_dynamodb::config::Builder::from(&aws).endpoint_url(&endpoint).build();
+        let client = Client::from_conf(config);
+        create(&client).await;
+        let store = open(&aws, &endpoint);
+        Table { store, client, aws, endpoint }
+    }
+
+    /// Another process, as it were: its own client and connections.
+    pub fn another_store(&self) -> Store {
+        open(&self.aws, &self.endpoint)
+    }
+
+    pub async fn apply(&self, command: &Command) -> Applied {
+        self.store.apply(&user(), command, &catalog(), NOW).await.unwrap()
+    }
+
+    pub async fn done(&self, command: &Command) -> Entry {
+        match self.apply(command).await {
+            Applied::Done(entry) => entry,
+            other => panic!("not done: {other:?}"),
+        }
+    }
+}
+
+fn open(aws: &SdkConfig, endpoint: &str) -> Store {
+    Store::open(aws, Some(endpoint.to_owned()), TABLE, Duration::from_secs(20))
+}
+
+async fn create(client: &Client) {
+    let attribute = |name: &str| {
+        let definition =
+            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        definition.build().unwrap()
+    };
+    let key =
+        |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let index = |name: &str, pk: &str, sk: &str, projection| {
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .key_schema(key(pk, KeyType::Hash))
+            .key_schema(key(sk, KeyType::Range))
+            .projection(Projection::builder().projection_type(projection).build())
+            .build()
+            .unwrap()
+    };
+    let names = [schema::PK, schema::SK, schema::GSI1_PK, schema::GSI1_SK, schema::GSI2_PK, schema::GSI2_SK]
+        .map(attribute);
+    client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(names.to_vec()))
+        .key_schema(key(schema::PK, KeyType::Hash))
+        .key_schema(key(schema::SK, KeyType::Range))
+        .global_secondary_indexes(index(schema::GSI1, schema::GSI1_PK, schema::GSI1_SK, ProjectionType::All))
+        .global_secondary_indexes(index(
+            schema::GSI2,
+            schema::GSI2_PK,
+            schema::GSI2_SK,
+            ProjectionType::KeysOnly,
+        ))
+        .send()
+        .await
+        .unwrap();
+}
+
+pub fn catalog() -> Catalog {
+    Catalog::parse(CATALOG).unwrap()
+}
+
+pub const CATALOG: &str = include_str!("../../../../infra/catalogs/companion.toml");
+
+/// As long as identity providers make them.
+pub fn user() -> UserId {
+    UserId::parse("user_2b6XkLmP9qRsTuVwXyZ0aB1cD2e").unwrap()
+}
+
+/// As long as Stripe makes them.
+pub fn payment_id(number: u32) -> PaymentId {
+    PaymentId::parse(format!("pi_3QabcdefGhijklmnOpqrst{number:02}")).unwrap()
+}
+
+pub fn purchase(package: &str, number: u32) -> Command {
+    let item: domain::payment::Item = format!("package:{package}").parse().unwrap();
+    let payment = Payment {
+        id: payment_id(number),
+        customer: Some(CustomerId::parse("cus_QabcdefGhijkl1").unwrap()),
+        paid: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
+        envelope: Envelope { item: Some(item.clone()), ..Envelope::default() },
+    };
+    Command {
+        cause: Cause::Payment(payment.id.clone()),
+        request: None,
+        act: Act::Purchase { payment, item, catalog: 1 },
+    }
+}
+
+/// A consume as a client sends it, its key a UUID.
+pub fn consume(number: u32, count: u64) -> Command {
+    let key = RequestKey::parse(format!("5f0c7c3e-8d1b-4a66-9a53-0000000000{number:02}")).unwrap();
+    let what = What::Tokens(Tokens::new(count).unwrap());
+    let body = serde_json::json!({ "tokens": count });
+    Command {
+        cause: Cause::Request { user: user(), operation: Operation::Consume, key },
+        request: Some(RequestHash::of(Operation::Consume, &[user().as_str()], &body)),
+        act: Act::Consume(Spend { what, amount: 1 }),
+    }
+}
+
+pub fn prices() -> BTreeMap<String, domain::ids::PriceId> {
+    [("package:medium".to_owned(), domain::ids::PriceId::parse("price_1").unwrap())].into()
+}
