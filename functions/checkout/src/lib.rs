@@ -2,16 +2,18 @@
 
 mod order;
 
-use domain::account::Account;
-use domain::cause::Operation;
+use domain::account::{Account, Balances};
+use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Command};
 use domain::entry::{CheckoutRequest, Detail, Entry};
 use domain::ids::{CheckoutId, CustomerId, RequestKey, UserId};
+use domain::money::Tokens;
+use domain::payment::{Item, Payment};
 use domain::time::{MINUTE_MS, Time};
 use edge::request::{Once, answer, body, key_or_fresh, no_such_route, once_by, path, route};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
-use serde_json::json;
+use serde::Serialize;
 use settle::{Fulfilled, Settle};
 use store::{Applied, Catalogs, HTTP_BUDGET, Read, Store};
 use stripe_api::{CheckoutOrder, Session, SessionStatus, StripeError};
@@ -25,6 +27,25 @@ pub struct Checkout {
     callers: Callers,
     /// Origins that this stage allows beside the catalog's, such as a developer's own machine.
     origins: Vec<String>,
+}
+
+/// What `POST …/checkout` answers.
+#[derive(Serialize)]
+struct Opened<'a> {
+    id: &'a CheckoutId,
+    url: Option<&'a str>,
+}
+
+/// What `GET …/checkout/{id}` answers. `wallet` is that of the payment's own entry, so it is never stale.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a CheckoutId,
+    status: &'static str,
+    url: Option<&'a str>,
+    item: Option<&'a Item>,
+    entry: Option<&'a Cause>,
+    tokens: Option<Tokens>,
+    wallet: Option<Balances>,
 }
 
 /// How long a buyer has, from the request on.
@@ -73,7 +94,7 @@ impl Checkout {
             None => self.freeze(&user, wanted, &once, now).await?,
         };
         let session = self.session_of(&entry, &once.key, now).await?;
-        Ok(Reply::created(&json!({ "id": session.id, "url": session.url }))?.with_key(&once.key))
+        Ok(Reply::created(&Opened { id: &session.id, url: session.url.as_deref() })?.with_key(&once.key))
     }
 
     /// Writes down what Stripe will be asked for.
@@ -155,20 +176,20 @@ impl Checkout {
             Some(payment) => self.entry_of(payment, now).await?,
             None => None,
         };
-        Reply::ok(&json!({
-            "id": session.id,
-            "status": status(session.status),
-            "url": session.url,
-            "item": session.envelope.item,
-            "entry": entry.as_ref().map(|entry| entry.cause.to_string()),
-            "tokens": entry.as_ref().map(|entry| entry.credited().get()),
-            "wallet": entry.as_ref().map(|entry| entry.after),
-        }))
+        Reply::ok(&Shown {
+            id: &session.id,
+            status: status(session.status),
+            url: session.url.as_deref(),
+            item: session.envelope.item.as_ref(),
+            entry: entry.as_ref().map(|entry| &entry.cause),
+            tokens: entry.as_ref().map(Entry::credited),
+            wallet: entry.as_ref().map(|entry| entry.after),
+        })
     }
 
     async fn entry_of(
         &self,
-        payment: &domain::payment::Payment,
+        payment: &Payment,
         now: Time,
     ) -> Result<Option<Entry>, Problem> {
         match self.settle.fulfil(payment, "checkout", now).await.map_err(Problem::fault)? {

@@ -1,6 +1,6 @@
 //! What a buyer may ask for, checked against the catalog, and what Stripe is then asked for.
 
-use domain::catalog::CheckoutPolicy;
+use domain::catalog::{CheckoutPolicy, price_key};
 use domain::decide::Refusal;
 use domain::entry::{CheckoutRequest, Entry};
 use domain::ids::{PackageId, PriceId};
@@ -44,10 +44,11 @@ impl Buy {
         }
         let one = Item::Package { id: self.package.clone(), quantity: 1 };
         let item = Item::Package { id: self.package.clone(), quantity };
-        let sold = published.catalog.packages.contains_key(&self.package);
-        let price = published.prices.get(&one.to_string()).filter(|_| sold);
+        let package = published.catalog.packages.get(&self.package);
         let unknown = || Problem::refused(Refusal::UnknownItem(one.clone()), &published.catalog);
-        let price = price.ok_or_else(unknown)?.clone();
+        let key = price_key(&one.to_string(), None, package.ok_or_else(unknown)?.price.currency);
+        let unpriced = || Problem::internal(format!("catalog version {} has no price {key}", published.version));
+        let price = published.prices.get(&key).ok_or_else(unpriced)?.clone();
         let mut policy = published.catalog.checkout.clone();
         policy.return_origins.extend_from_slice(stage_origins);
         let success_url = allowed("success_url", self.success_url, &policy)?;

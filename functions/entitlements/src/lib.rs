@@ -2,17 +2,35 @@
 
 use domain::ids::UserId;
 use domain::time::Time;
-use domain::view::{self, EntryView};
+use domain::view::{self, EntryView, PackageView, PlanView};
 use edge::request::{answer, no_such_route, query, route};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
-use serde_json::json;
+use serde::Serialize;
 use store::{Catalogs, HTTP_BUDGET, Read, Store};
 
 pub struct Entitlements {
     store: Store,
     catalogs: Catalogs,
     callers: Callers,
+}
+
+#[derive(Serialize)]
+struct Plans<'a> {
+    plans: Vec<PlanView<'a>>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Packages<'a> {
+    packages: Vec<PackageView<'a>>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Entries {
+    entries: Vec<EntryView>,
+    next: Option<String>,
 }
 
 const PAGE: u16 = 25;
@@ -51,12 +69,12 @@ impl Entitlements {
 
     async fn plans(&self, now: Time) -> Result<Reply, Problem> {
         let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
-        Reply::public(&json!({ "plans": view::plans(&published.catalog), "next": null }))
+        Reply::public(&Plans { plans: view::plans(&published.catalog), next: None })
     }
 
     async fn packages(&self, now: Time) -> Result<Reply, Problem> {
         let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
-        Reply::public(&json!({ "packages": view::packages(&published.catalog), "next": null }))
+        Reply::public(&Packages { packages: view::packages(&published.catalog), next: None })
     }
 
     async fn account(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
@@ -82,8 +100,8 @@ impl Entitlements {
         }
         let pending = if cursor.is_none() { self.pending(&user, now).await? } else { None };
         let page = self.store.journal(&user, cursor, limit).await.map_err(Problem::fault)?;
-        let entries: Vec<_> = pending.into_iter().chain(page.entries.iter().map(EntryView::new)).collect();
-        Reply::ok(&json!({ "entries": entries, "next": page.next.map(|seq| seq.to_string()) }))
+        let entries = pending.into_iter().chain(page.entries.iter().map(EntryView::new)).collect();
+        Reply::ok(&Entries { entries, next: page.next.map(|seq| seq.to_string()) })
     }
 
     /// What time alone has done since the last write; it belongs on top of the first page.

@@ -1,1 +1,16 @@
-//! tollgate
+//! The `tollgate` command: everything that a developer runs on their own machine.
+
+pub mod clock;
+pub mod functions;
+pub mod gateway;
+pub mod keys;
+pub mod local;
+pub mod loopback;
+pub mod poller;
+pub mod ports;
+pub mod publish;
+pub mod queue;
+pub mod stack;
+pub mod template;
+pub mod welcome;
+mod whole_file;

@@ -1,1 +1,154 @@
-fn main() {}
+//! The `tollgate` command. Without a subcommand it runs the local stack.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use domain::catalog::Catalog;
+use edge::StartError;
+use tollgate::keys::LocalFile;
+use tollgate::stack::{Options, RealStripe, Stack};
+use tollgate::{local, welcome};
+
+/// Takes the money and opens the gate: a Stripe monetization backend, here on your machine.
+#[derive(Parser)]
+#[command(name = "tollgate", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    local: LocalArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything locally: API, Stripe sandbox, table, queue (the default)
+    Local(LocalArgs),
+    /// Print a token that the local stack accepts
+    Token(TokenArgs),
+    /// Check or publish a catalog
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+}
+
+#[derive(Args)]
+struct LocalArgs {
+    /// The product's catalog [default: companion's, built in]
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// The first of four consecutive ports; 0 picks free ones
+    #[arg(long, value_name = "N", default_value_t = 9000)]
+    port: u16,
+    /// Keep nothing from run to run
+    #[arg(long)]
+    memory: bool,
+}
+
+#[derive(Args)]
+struct TokenArgs {
+    /// The user the token is for
+    #[arg(long)]
+    user: String,
+    /// The user's verified email
+    #[arg(long)]
+    email: Option<String>,
+    /// Lets the caller act for any user
+    #[arg(long, value_parser = ["admin", "service"])]
+    scope: Option<String>,
+    /// Which stack, if several were started in this folder
+    #[arg(long)]
+    product: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum CatalogCommand {
+    /// Report every mistake with its line and what to write instead
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+const COMPANION: &str = include_str!("../../catalogs/companion.toml");
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => run_local(cli.local),
+        Some(Command::Local(args)) => run_local(args),
+        Some(Command::Token(args)) => print_token(&args),
+        Some(Command::Catalog(CatalogCommand::Check { file })) => check(&file),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tollgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_local(args: LocalArgs) -> Result<(), StartError> {
+    let (text, catalog) = match &args.catalog {
+        Some(file) => read_catalog(file)?,
+        None => (COMPANION.to_owned(), parse("companion.toml", COMPANION)?),
+    };
+    let options = Options {
+        text,
+        catalog,
+        port: args.port,
+        folder: std::env::current_dir()?,
+        memory: args.memory,
+        real_stripe: RealStripe::from_process()?,
+        deliver_webhooks: true,
+        first_retry: Duration::from_secs(2),
+    };
+    welcome::log_to_stderr();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let mut stack = Stack::start(options).await?;
+        welcome::print(&stack);
+        tokio::select! {
+            stopped = stop_requested() => stopped?,
+            () = stack.failed() => return Err("a server of the stack ended".into()),
+        }
+        stack.stop().await;
+        Ok(())
+    })
+}
+
+/// Ctrl-C, or what a supervisor sends.
+async fn stop_requested() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn print_token(args: &TokenArgs) -> Result<(), StartError> {
+    let stack = LocalFile::below(&std::env::current_dir()?).find(args.product.as_deref())?;
+    let (email, scope) = (args.email.as_deref(), args.scope.as_deref());
+    println!("{}", stack.tokens().mint(&args.user, email, scope, local::DEMO_TOKEN_TTL));
+    Ok(())
+}
+
+fn check(file: &Path) -> Result<(), StartError> {
+    let (_, catalog) = read_catalog(file)?;
+    let (plans, packages, actions) = (catalog.plans.len(), catalog.packages.len(), catalog.actions.len());
+    println!("{}: {plans} plans, {packages} packages, {actions} actions, ok", file.display());
+    Ok(())
+}
+
+fn read_catalog(file: &Path) -> Result<(String, Catalog), StartError> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let catalog = parse(&file.display().to_string(), &text)?;
+    Ok((text, catalog))
+}
+
+fn parse(name: &str, text: &str) -> Result<Catalog, StartError> {
+    Catalog::parse(text).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.0.iter().map(|mistake| format!("{name}:{mistake}")).collect();
+        format!("the catalog has mistakes\n{}", lines.join("\n")).into()
+    })
+}

@@ -170,6 +170,14 @@ impl Catalog {
     }
 }
 
+/// What an item's Stripe price is filed under: `package:medium:eur`, `plan:premium:month:eur`.
+pub fn price_key(item: &str, interval: Option<Interval>, currency: Currency) -> String {
+    match interval {
+        None => format!("{item}:{currency}"),
+        Some(interval) => format!("{item}:{}:{currency}", interval.name()),
+    }
+}
+
 impl CheckoutPolicy {
     /// Whether a buyer may be sent to this URL: its origin must be one of the listed.
     pub fn allows(&self, url: &str) -> bool {

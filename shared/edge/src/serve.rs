@@ -26,6 +26,7 @@ pub async fn start<F, E: std::fmt::Display>(build: impl AsyncFnOnce(&Env) -> Res
         .with_current_span(false)
         .with_max_level(level.unwrap_or(LevelFilter::INFO))
         .init();
+    crate::metrics::print_counts();
     match build(&Env::Process).await {
         Ok(function) => function,
         Err(error) => {

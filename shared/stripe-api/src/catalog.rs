@@ -160,12 +160,7 @@ impl Stripe {
     }
 
     /// All that is sent is in the key: Stripe refuses a key that returns with other parameters.
-    fn key_for(
-        &self,
-        what: &str,
-        parts: &[&str],
-        envelope: &Envelope,
-    ) -> RequestStrategy {
+    fn key_for(&self, what: &str, parts: &[&str], envelope: &Envelope) -> RequestStrategy {
         let pairs = envelope.pairs();
         let pairs = pairs.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         keyed(self.stack(), what, &parts.iter().copied().chain(pairs).collect::<Vec<_>>())

@@ -47,8 +47,12 @@ impl<'t> Notes<'t> {
     }
 
     pub(super) fn note(&self, at: usize, path: &str, problem: impl Into<String>, fix: impl Into<String>) {
-        let mistake =
-            Mistake { line: self.line(at), path: path.to_owned(), problem: problem.into(), fix: fix.into() };
+        let mistake = Mistake {
+            line: self.line(at),
+            path: on_one_line(path.to_owned()),
+            problem: on_one_line(problem.into()),
+            fix: on_one_line(fix.into()),
+        };
         self.found.borrow_mut().push((at, mistake));
     }
 
@@ -63,4 +67,9 @@ impl<'t> Notes<'t> {
         let at = at.min(self.text.trim_end().len());
         self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
     }
+}
+
+/// What a catalog says is quoted in its mistakes, and each of them is one line.
+fn on_one_line(text: String) -> String {
+    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
 }

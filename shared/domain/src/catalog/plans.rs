@@ -78,19 +78,15 @@ impl Plans {
     fn is_default(&mut self, id: &PlanId, table: &Table<'_>) -> Option<bool> {
         let Some(field) = table.optional("default", "true") else { return Some(false) };
         let is_default = field.yes_or_no();
-        if is_default == Some(false) {
-            return is_default;
-        }
-        match &self.default {
-            Some(first) => {
+        match (is_default, &self.default) {
+            (Some(true), Some(first)) => {
                 field.wrong(format!("`{first}` is the default plan already"), "remove one of the two");
-                None
+                return None;
             }
-            None => {
-                self.default = Some(id.clone());
-                is_default
-            }
+            (Some(true) | None, None) => self.default = Some(id.clone()),
+            _ => {}
         }
+        is_default
     }
 
     /// Its group and level; no other plan of the group may have the same.

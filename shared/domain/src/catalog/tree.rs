@@ -14,7 +14,6 @@ use crate::ids::{BadId, PlanId};
 pub(super) const TABLE: &str = "{ … }";
 
 /// A table, whether under a `[header]` or in `{ braces }`.
-#[derive(Clone)]
 pub(super) struct Table<'a> {
     notes: &'a Notes<'a>,
     entries: &'a DeTable<'a>,
@@ -83,7 +82,7 @@ impl<'a> Table<'a> {
     }
 
     /// Its tables by id, as `[plans]` has `[plans.free]` and `[plans.premium]`, in the order they are written.
-    pub(super) fn tables<Id>(&self, parse: fn(&'a str) -> Result<Id, BadId>) -> Vec<(Id, Table<'a>)> {
+    pub(super) fn tables<Id>(&self, parse: fn(String) -> Result<Id, BadId>) -> Vec<(Id, Table<'a>)> {
         let table = |field: Field<'a>| field.id(parse).zip(field.table());
         self.fields(TABLE).filter_map(table).collect()
     }
@@ -123,17 +122,21 @@ impl<'a> Field<'a> {
         self.value.get_ref()
     }
 
-    /// The key as an id.
-    pub(super) fn id<Id>(&self, parse: fn(&'a str) -> Result<Id, BadId>) -> Option<Id> {
+    /// The key as an id. One that breaks the rules is read as what was probably meant, so that
+    /// what stands under it is read too.
+    fn id<Id>(&self, parse: fn(String) -> Result<Id, BadId>) -> Option<Id> {
         let key = self.key.as_ref()?;
-        let note = |bad: BadId| {
-            let fix = match as_id(key.text) {
-                Some(id) => format!("rename it to `{id}`"),
-                None => "use a short word such as `premium`".to_owned(),
-            };
-            self.notes.note(key.at, &self.path, bad.to_string(), fix);
+        let bad = match parse(key.text.to_owned()) {
+            Ok(id) => return Some(id),
+            Err(bad) => bad,
         };
-        parse(key.text).map_err(note).ok()
+        let meant = as_id(key.text);
+        let fix = match &meant {
+            Some(id) => format!("rename it to `{id}`"),
+            None => "use a short word such as `premium`".to_owned(),
+        };
+        self.notes.note(key.at, &self.path, bad.to_string(), fix);
+        parse(meant.unwrap_or_else(|| "unnamed".to_owned())).ok()
     }
 
     pub(super) fn text(&self) -> Option<&'a str> {

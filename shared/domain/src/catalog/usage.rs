@@ -23,9 +23,7 @@ fn feature(table: &Table<'_>) -> Option<Feature> {
     table.allow(&["name", "kind", "window", "zone"]);
     let name = table.required("name", "\"Messages\"").and_then(|field| field.text());
     let kind = table.required("kind", "\"flag\"").and_then(|field| {
-        let flag = (FeatureKind::Flag.name(), Kind::Flag);
-        let gauge = (FeatureKind::Gauge.name(), Kind::Gauge);
-        field.choice(&[flag, gauge, (FeatureKind::Meter(Window::Day).name(), Kind::Meter)])
+        field.choice(&[("flag", Kind::Flag), ("gauge", Kind::Gauge), ("meter", Kind::Meter)])
     });
     let kind = match kind? {
         Kind::Flag => no_window(table, FeatureKind::Flag),

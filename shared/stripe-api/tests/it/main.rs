@@ -1,7 +1,9 @@
 //! What this crate promises, over real loopback sockets.
 
+mod against_sandbox;
 mod answers;
 mod attempts;
+mod proxy;
 mod sources;
 mod wire;
 

@@ -166,12 +166,11 @@ fn an_id_is_a_short_lower_case_word() {
     2: product.id: must be 1 to 64 lower-case letters, digits, `_` or `-`, not "My Shop"; write id = "my_shop"
 [features.hd]\n => [features.HD]\n
     9: features.HD: feature id must be 1 to 64 lower-case letters, digits, `_` or `-`; rename it to `hd`
-    19: actions.photo.requires: no feature is called `hd`; declare it as [features.hd], or remove it here
-    29: plans.paid.features.hd: no feature is called `hd`; declare it as [features.hd], or remove it here
-[features.hd]\n => [features.""]\n
-    9: features."": feature id must be 1 to 64 lower-case letters, digits, `_` or `-`; use a short word such as `premium`
-    19: actions.photo.requires: no feature is called `hd`; declare it as [features.hd], or remove it here
-    29: plans.paid.features.hd: no feature is called `hd`; declare it as [features.hd], or remove it here
+[plans.free]\n => [plans."Free!"]\nlevels = 0\n
+    20: plans."Free!": plan id must be 1 to 64 lower-case letters, digits, `_` or `-`; rename it to `free_`
+    21: plans."Free!".levels: unknown key; did you mean `level`?
+[packages.small]\n => [packages.""]\n
+    30: packages."": package id must be 1 to 64 lower-case letters, digits, `_` or `-`; use a short word such as `premium`
 level = 1 => level = 1\ngroup = "Main Group"
     27: plans.paid.group: must be 1 to 64 lower-case letters, digits, `_` or `-`, not "Main Group"; write group = "main_group"
 "##,

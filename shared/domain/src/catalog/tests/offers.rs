@@ -47,6 +47,8 @@ hd = true, => hd = false,
     19: actions.photo.requires: no plan has the feature `hd`, so nobody could ever do this; give the feature to a plan, or remove requires
 messages = 10 => mesages = 10
     29: plans.paid.features.mesages: no feature is called `mesages`; did you mean `messages`?
+messages = 10 => "two\u000Alines" = 10
+    29: plans.paid.features."two\nlines": no feature is called `two\nlines`; declare it as [features.two\nlines], or remove it here
 messages = 10 => calls = 10
     29: plans.paid.features.calls: no feature is called `calls`; declare it as [features.calls], or remove it here
 "##,
@@ -106,6 +108,8 @@ default = true\n =>
     20: plans: no plan is the default; add default = true to the plan of users without a subscription
 default = true => default = "true"
     22: plans.free.default: must be true or false, not "true"; write default = true
+level = 1 => level = 1\ndefault = "no"
+    27: plans.paid.default: must be true or false, not "no"; write default = true
 level = 1 => level = 1\ndefault = true
     27: plans.paid.default: `free` is the default plan already; remove one of the two
 level = 0 => level = 0\nprices = [{ interval = "month", price = "1.00" }]

@@ -1,0 +1,246 @@
+//! The one door to `/v1`: key, parameters, idempotency, routing, expansion, and the shape of every answer.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Uri};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use crate::expand::expand;
+use crate::failure::{Answer, Failure};
+use crate::params::Params;
+use crate::tx::{API_VERSION, Cause, Reply, Tx};
+use crate::{Sandbox, checkout, customers, events, form, ids, payments, prices, products};
+
+/// One call as a handler gets it: its path's id and its parameters, within one unit of work.
+pub struct Call<'a> {
+    pub tx: &'a Tx<'a>,
+    pub id: &'a str,
+    pub params: Params,
+}
+
+const KEYS_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+
+struct Request {
+    method: Method,
+    path: String,
+    fields: Map<String, Value>,
+    key: Option<String>,
+    id: String,
+}
+
+pub struct Response {
+    pub status: u16,
+    pub body: String,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+pub fn answer(sandbox: &Sandbox, method: Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Response {
+    let id = format!("req_{}", ids::random(14));
+    let version = header(headers, "stripe-version").unwrap_or(API_VERSION).to_owned();
+    let mut response = match request(sandbox, method, uri, headers, body, &id) {
+        Ok(request) => execute(sandbox, &request),
+        Err(failure) => refusal(&failure),
+    };
+    response.headers.push(("request-id", id));
+    response.headers.push(("stripe-version", version));
+    if let Some(key) = header(headers, "idempotency-key") {
+        response.headers.push(("idempotency-key", key.to_owned()));
+    }
+    response
+}
+
+fn request(
+    sandbox: &Sandbox,
+    method: Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+    id: &str,
+) -> Answer<Request> {
+    authorize(headers, sandbox.secret_key())?;
+    let json = header(headers, "content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    if json && !body.is_empty() {
+        return Err(Failure::invalid("The body must be application/x-www-form-urlencoded."));
+    }
+    let mut fields = form::parse(uri.query().unwrap_or_default());
+    fields.extend(form::parse(&String::from_utf8_lossy(body)));
+    let key = header(headers, "idempotency-key").filter(|_| method == Method::POST).map(str::to_owned);
+    if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > 255) {
+        return Err(Failure::invalid("An idempotency key has between 1 and 255 characters."));
+    }
+    Ok(Request { method, path: uri.path().to_owned(), fields, key, id: id.to_owned() })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// `Bearer <key>`, or `Basic` with the key as the user name.
+fn authorize(headers: &HeaderMap, secret_key: &str) -> Answer<()> {
+    let given = header(headers, "authorization").unwrap_or_default();
+    let key = match given.split_once(' ') {
+        Some(("Bearer", key)) => key.trim().to_owned(),
+        Some(("Basic", encoded)) => {
+            let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
+            String::from_utf8_lossy(&decoded).split(':').next().unwrap_or_default().to_owned()
+        }
+        _ => {
+            return Err(Failure::unauthorized(
+                "No API key: send it as `Authorization: Bearer <secret key>`.",
+            ));
+        }
+    };
+    if key == secret_key {
+        return Ok(());
+    }
+    let shown: String = key.chars().take(8).collect();
+    Err(Failure::unauthorized(format!("Invalid API Key provided: {shown}****")))
+}
+
+fn execute(sandbox: &Sandbox, request: &Request) -> Response {
+    let Some(key) = &request.key else {
+        let reply = sandbox.transact(cause_of(request), |tx| route(tx, request));
+        return reply.map_or_else(|failure| refusal(&failure), |reply| respond(&reply));
+    };
+    let Some(_hold) = sandbox.hold_key(key) else { return refusal(&Failure::key_in_use(key)) };
+    let outcome = sandbox.transact(cause_of(request), |tx| {
+        if let Some(replay) = replay(tx, request, key)? {
+            return Ok(replay);
+        }
+        let response = respond(&route(tx, request)?);
+        remember(tx, request, key, &response)?;
+        Ok(response)
+    });
+    outcome.unwrap_or_else(|failure| refuse_under_key(sandbox, request, key, &failure))
+}
+
+fn cause_of(request: &Request) -> Cause {
+    Cause { request_id: Some(request.id.clone()), idempotency_key: request.key.clone() }
+}
+
+/// What a key was first answered with, if it was used before; pruned a day later.
+fn replay(tx: &Tx, request: &Request, key: &str) -> Answer<Option<Response>> {
+    tx.sql.prepare_cached("DELETE FROM keys WHERE created_ms < ?1")?.execute([tx.now_ms - KEYS_KEPT_MS])?;
+    let mut statement =
+        tx.sql.prepare_cached("SELECT request, request_id, status, body FROM keys WHERE key = ?1")?;
+    let row = statement.query_row([key], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u16>(2)?, row.get(3)?))
+    });
+    let Some((first, first_id, status, body)) = row.optional()? else { return Ok(None) };
+    if first != fingerprint(request) {
+        let message = format!(
+            "The idempotency key '{key}' was first used with another endpoint or other parameters. \
+             Use a new key for a new request."
+        );
+        return Err(Failure::key_reused(message));
+    }
+    let headers = vec![("idempotent-replayed", "true".to_owned()), ("original-request", first_id)];
+    Ok(Some(Response { status, body, headers }))
+}
+
+fn remember(tx: &Tx, request: &Request, key: &str, response: &Response) -> Answer<()> {
+    tx.sql
+        .prepare_cached(
+            "INSERT INTO keys (key, request, request_id, status, body, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![key, fingerprint(request), request.id, response.status, response.body, tx.now_ms])?;
+    Ok(())
+}
+
+/// A refusal rolled everything back; if the request had begun to execute, its key remembers it.
+fn refuse_under_key(sandbox: &Sandbox, request: &Request, key: &str, failure: &Failure) -> Response {
+    let response = refusal(failure);
+    if failure.remembered {
+        let stored = sandbox.transact(cause_of(request), |tx| remember(tx, request, key, &response));
+        if let Err(failure) = stored {
+            return refusal(&failure);
+        }
+    }
+    response
+}
+
+fn fingerprint(request: &Request) -> String {
+    let mut fields: Vec<_> = request.fields.iter().collect();
+    fields.sort_by_key(|(name, _)| *name);
+    format!("{} {} {fields:?}", request.method, request.path)
+}
+
+fn respond(reply: &Reply) -> Response {
+    Response { status: reply.status, body: pretty(&reply.body), headers: Vec::new() }
+}
+
+fn refusal(failure: &Failure) -> Response {
+    let mut headers = Vec::new();
+    if failure.status == 401 {
+        headers.push(("www-authenticate", "Basic realm=\"Stripe\"".to_owned()));
+    }
+    if failure.is_key_in_use() {
+        headers.push(("stripe-should-retry", "true".to_owned()));
+    }
+    Response { status: failure.status, body: pretty(&failure.body()), headers }
+}
+
+fn pretty(body: &Value) -> String {
+    format!("{body:#}")
+}
+
+fn route(tx: &Tx, request: &Request) -> Answer<Reply> {
+    let mut params = Params::new(request.fields.clone());
+    let paths = params.texts("expand")?.unwrap_or_default();
+    let decoded: Vec<String> = request
+        .path
+        .split('/')
+        .skip(2)
+        .map(|part| percent_decode_str(part).decode_utf8_lossy().into())
+        .collect();
+    let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
+    let mut reply = dispatch(tx, request, &segments, params)?;
+    expand(tx, &mut reply.body, &paths)?;
+    Ok(reply)
+}
+
+fn dispatch(tx: &Tx, request: &Request, segments: &[&str], params: Params) -> Answer<Reply> {
+    let call = |id| Call { tx, id, params };
+    let body = match (request.method.as_str(), segments) {
+        ("POST", ["customers"]) => customers::create(call("")),
+        ("GET", ["customers"]) => customers::list(call("")),
+        ("GET", ["customers", "search"]) => customers::search(call("")),
+        ("GET", ["customers", id]) => customers::retrieve(call(id)),
+        ("POST", ["customers", id]) => customers::update(call(id)),
+        ("DELETE", ["customers", id]) => customers::delete(call(id)),
+
+        ("POST", ["products"]) => products::create(call("")),
+        ("GET", ["products"]) => products::list(call("")),
+        ("GET", ["products", "search"]) => products::search(call("")),
+        ("GET", ["products", id]) => products::retrieve(call(id)),
+        ("POST", ["products", id]) => products::update(call(id)),
+        ("DELETE", ["products", id]) => products::delete(call(id)),
+
+        ("POST", ["prices"]) => prices::create(call("")),
+        ("GET", ["prices"]) => prices::list(call("")),
+        ("GET", ["prices", "search"]) => prices::search(call("")),
+        ("GET", ["prices", id]) => prices::retrieve(call(id)),
+        ("POST", ["prices", id]) => prices::update(call(id)),
+
+        ("POST", ["checkout", "sessions"]) => checkout::create(call("")),
+        ("GET", ["checkout", "sessions"]) => checkout::list(call("")),
+        ("GET", ["checkout", "sessions", id]) => checkout::retrieve(call(id)),
+        ("POST", ["checkout", "sessions", id]) => checkout::update(call(id)),
+        ("POST", ["checkout", "sessions", id, "expire"]) => checkout::expire(call(id)),
+        ("GET", ["checkout", "sessions", id, "line_items"]) => checkout::list_line_items(call(id)),
+
+        ("GET", ["payment_intents"]) => payments::list(call("")),
+        ("GET", ["payment_intents", "search"]) => payments::search(call("")),
+        ("GET", ["payment_intents", id]) => payments::retrieve(call(id)),
+        ("GET", ["charges"]) => payments::list_charges(call("")),
+        ("GET", ["charges", id]) => payments::retrieve_charge(call(id)),
+
+        ("GET", ["events"]) => events::list(call("")),
+        ("GET", ["events", id]) => events::retrieve(call(id)),
+        (method, _) => return Err(Failure::unknown_url(method, &request.path)),
+    };
+    body.map(Reply::from)
+}

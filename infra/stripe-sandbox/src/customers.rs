@@ -1,0 +1,169 @@
+//! `/v1/customers`.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::Call;
+use crate::failure::{Answer, Failure};
+use crate::ids;
+use crate::list::{Query, search as search_objects};
+use crate::params::Params;
+use crate::tx::Tx;
+
+const TEXTS: [&str; 6] = ["business_name", "description", "email", "individual_name", "name", "phone"];
+const IGNORED: [&str; 2] = ["tax", "validate"];
+const UNSUPPORTED: [&str; 7] = [
+    "cash_balance",
+    "default_source",
+    "invoice_settings",
+    "payment_method",
+    "source",
+    "tax_id_data",
+    "test_clock",
+];
+
+pub fn create(call: Call) -> Answer<Value> {
+    let (tx, mut params) = (call.tx, call.params);
+    let mut customer = json!({
+        "id": ids::fresh("cus"),
+        "object": "customer",
+        "address": null,
+        "balance": 0,
+        "created": tx.now(),
+        "currency": null,
+        "default_source": null,
+        "delinquent": false,
+        "description": null,
+        "discount": null,
+        "email": null,
+        "invoice_prefix": ids::random(8).to_ascii_uppercase(),
+        "invoice_settings": {
+            "custom_fields": null, "default_payment_method": null, "footer": null, "rendering_options": null,
+        },
+        "livemode": false,
+        "metadata": {},
+        "name": null,
+        "next_invoice_sequence": 1,
+        "phone": null,
+        "preferred_locales": [],
+        "shipping": null,
+        "tax_exempt": "none",
+        "test_clock": null,
+    });
+    apply(&mut customer, &mut params)?;
+    params.finish()?;
+    tx.insert(&customer, &Value::Null)?;
+    tx.emit("customer.created", &customer)?;
+    Ok(customer)
+}
+
+pub fn retrieve(call: Call) -> Answer<Value> {
+    call.params.finish()?;
+    call.tx.get("customer", call.id)
+}
+
+pub fn update(call: Call) -> Answer<Value> {
+    let before = call.tx.get_alive("customer", call.id)?;
+    let mut customer = before.clone();
+    let mut params = call.params;
+    apply(&mut customer, &mut params)?;
+    params.finish()?;
+    call.tx.update(&before, &customer, "customer.updated")?;
+    Ok(customer)
+}
+
+/// What is left is a stub that still answers.
+pub fn delete(call: Call) -> Answer<Value> {
+    call.params.finish()?;
+    let customer = call.tx.get_alive("customer", call.id)?;
+    let stub = json!({"id": call.id, "object": "customer", "deleted": true});
+    call.tx.save(&stub)?;
+    call.tx.emit("customer.deleted", &customer)?;
+    Ok(stub)
+}
+
+pub fn list(call: Call) -> Answer<Value> {
+    let mut params = call.params;
+    let mut query = Query::of("customer");
+    query.equal("email", params.text("email")?);
+    query.created(&mut params)?;
+    query.page(call.tx, params, "/v1/customers")
+}
+
+pub fn search(call: Call) -> Answer<Value> {
+    search_objects(call.tx, call.params, "customer", "/v1/customers/search", &["email", "name", "phone"])
+}
+
+/// A customer that Checkout makes by itself for a shopper it did not know.
+pub fn create_for_checkout(tx: &Tx, email: &Value) -> Answer<Value> {
+    let mut fields = Map::new();
+    if email.is_string() {
+        fields.insert("email".into(), email.clone());
+    }
+    create(Call { tx, id: "", params: Params::new(fields) })
+}
+
+fn apply(customer: &mut Value, params: &mut Params) -> Answer<()> {
+    params.refuse(&UNSUPPORTED)?;
+    params.accept(&IGNORED);
+    for name in TEXTS {
+        if let Some(text) = params.clearable(name)? {
+            customer[name] = json!(text);
+        }
+    }
+    if let Some(email) = customer["email"].as_str().filter(|email| !email.contains('@')) {
+        let failure = Failure::invalid(format!("Invalid email address: {email}")).code("email_invalid");
+        return Err(failure.param("email"));
+    }
+    if let Some(balance) = params.integer("balance")? {
+        customer["balance"] = json!(balance);
+    }
+    if let Some(locales) = params.texts("preferred_locales")? {
+        customer["preferred_locales"] = json!(locales);
+    }
+    if let Some(exempt) = params.one_of("tax_exempt", &["exempt", "none", "reverse"])? {
+        customer["tax_exempt"] = json!(exempt);
+    }
+    if let Some(prefix) = params.text("invoice_prefix")? {
+        customer["invoice_prefix"] = json!(prefix);
+    }
+    if let Some(number) = params.integer_from("next_invoice_sequence", 1)? {
+        customer["next_invoice_sequence"] = json!(number);
+    }
+    apply_addresses(customer, params)?;
+    customer["metadata"] = params.metadata(customer["metadata"].take())?;
+    Ok(())
+}
+
+fn apply_addresses(customer: &mut Value, params: &mut Params) -> Answer<()> {
+    if let Some(address) = address(params)? {
+        customer["address"] = address;
+    }
+    if params.is_cleared("shipping") {
+        params.accept(&["shipping"]);
+        customer["shipping"] = Value::Null;
+    }
+    if let Some(mut shipping) = params.section("shipping")? {
+        customer["shipping"] = json!({
+            "address": address(&mut shipping)?,
+            "name": shipping.required("name")?,
+            "phone": shipping.text("phone")?,
+        });
+        shipping.finish()?;
+    }
+    Ok(())
+}
+
+/// Every line of an address that is given; an empty `address` clears it.
+fn address(params: &mut Params) -> Answer<Option<Value>> {
+    if params.is_cleared("address") {
+        params.accept(&["address"]);
+        return Ok(Some(Value::Null));
+    }
+    let Some(mut section) = params.section("address")? else { return Ok(None) };
+    let mut address = Map::new();
+    for line in ["city", "country", "line1", "line2", "postal_code", "state"] {
+        address.insert(line.into(), json!(section.clearable(line)?.flatten()));
+    }
+    section.finish()?;
+    Ok(Some(Value::Object(address)))
+}

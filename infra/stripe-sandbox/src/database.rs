@@ -1,0 +1,59 @@
+//! The SQLite file: one generic table of objects, and what makes them move (alarms, deliveries, keys).
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// `shown` is the object as the API answers it; `hidden` is what Stripe knows and does not show.
+/// An alarm is the moment at which an object changes by itself.
+const SCHEMA: &str = "
+CREATE TABLE objects (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    hidden TEXT NOT NULL,
+    UNIQUE (kind, id)
+);
+CREATE INDEX objects_newest ON objects (kind, seq);
+CREATE INDEX objects_customer ON objects (kind, json_extract(shown, '$.customer'));
+CREATE INDEX objects_lookup_key ON objects (kind, json_extract(shown, '$.lookup_key'));
+CREATE INDEX objects_payment_intent ON objects (kind, json_extract(shown, '$.payment_intent'));
+CREATE TABLE alarms (kind TEXT NOT NULL, id TEXT NOT NULL, due_ms INTEGER NOT NULL, PRIMARY KEY (kind, id));
+CREATE INDEX alarms_due ON alarms (due_ms);
+CREATE TABLE deliveries (
+    event TEXT PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    created_ms INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL,
+    outcome TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending';
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+);
+CREATE INDEX keys_created ON keys (created_ms);
+PRAGMA user_version = 1;
+";
+
+pub fn open(path: Option<&Path>) -> rusqlite::Result<Connection> {
+    let connection = match path {
+        Some(path) => Connection::open(path)?,
+        None => Connection::open_in_memory()?,
+    };
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With WAL this survives the death of the process; only the machine's could lose the last commits.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+    }
+    Ok(connection)
+}

@@ -1,0 +1,56 @@
+//! `expand[]=data.payment_intent`: puts objects in the place of their ids.
+
+use serde_json::Value;
+
+use crate::checkout;
+use crate::failure::{Answer, Failure};
+use crate::tx::{Tx, kind_of};
+
+pub fn expand(tx: &Tx, body: &mut Value, paths: &[String]) -> Answer<()> {
+    for path in paths {
+        let steps: Vec<&str> = path.split('.').collect();
+        if steps.len() > 4 {
+            return Err(Failure::invalid(format!("Expansion is four levels deep at most ({path}).")));
+        }
+        step_into(tx, body, &steps, path)?;
+    }
+    Ok(())
+}
+
+fn step_into(tx: &Tx, node: &mut Value, steps: &[&str], path: &str) -> Answer<()> {
+    let Some((step, rest)) = steps.split_first() else { return Ok(()) };
+    if *step == "line_items" && kind_of(node) == "checkout.session" && node.get("line_items").is_none() {
+        node["line_items"] = checkout::line_items(tx, node)?;
+    }
+    let kind = kind_named(step);
+    match node.get_mut(*step) {
+        None => Err(not_expandable(path)),
+        Some(Value::Null) => Ok(()),
+        Some(Value::Array(elements)) => {
+            elements.iter_mut().try_for_each(|element| step_into(tx, element, rest, path))
+        }
+        Some(object @ Value::Object(_)) => step_into(tx, object, rest, path),
+        Some(leaf) => {
+            let (Some(kind), Some(id)) = (kind, leaf.as_str()) else { return Err(not_expandable(path)) };
+            *leaf = tx.find(kind, id)?.ok_or_else(|| not_expandable(path))?;
+            step_into(tx, leaf, rest, path)
+        }
+    }
+}
+
+/// The kind of object a field of this name holds the id of.
+fn kind_named(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "charge" | "latest_charge" => "charge",
+        "customer" => "customer",
+        "payment_intent" => "payment_intent",
+        "payment_method" => "payment_method",
+        "price" | "default_price" => "price",
+        "product" => "product",
+        _ => return None,
+    })
+}
+
+fn not_expandable(path: &str) -> Failure {
+    Failure::invalid(format!("This property cannot be expanded ({path}).")).param("expand")
+}

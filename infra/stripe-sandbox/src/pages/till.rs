@@ -1,0 +1,209 @@
+//! `/c/pay/{session}`: where a shopper pays.
+
+use std::fmt::Write;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::{Value, json};
+
+use super::{escaped, money, page};
+use crate::failure::{Answer, Failure};
+use crate::tx::{Cause, Reply, Tx, id_of};
+use crate::{Sandbox, cards, checkout, form, pay, payments};
+
+const SCRIPT: &str = include_str!("till.js");
+
+/// What the page is made from.
+struct Till {
+    session: Value,
+    intent: Value,
+    items: Vec<Value>,
+}
+
+pub async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Response {
+    render(&sandbox, &id, None)
+}
+
+/// The shopper pressed Pay.
+pub async fn submit(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    let fields = form::parse(&String::from_utf8_lossy(&body));
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let card = text("card").unwrap_or_default();
+    let paid = sandbox.transact(Cause::default(), |tx| pay::pay(tx, &id, card, text("email")));
+    go_on(&sandbox, &id, paid)
+}
+
+pub async fn authenticate(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    let fields = form::parse(&String::from_utf8_lossy(&body));
+    let passed = fields.get("outcome") == Some(&json!("success"));
+    let done = sandbox.transact(Cause::default(), |tx| pay::authenticate(tx, &id, passed));
+    go_on(&sandbox, &id, done)
+}
+
+/// To the shop when paid; otherwise back to the page, which knows what happened.
+fn go_on(sandbox: &Sandbox, id: &str, reply: Answer<Reply>) -> Response {
+    match reply {
+        Ok(reply) => match reply.body["redirect"].as_str() {
+            Some(url) => Redirect::to(url).into_response(),
+            None => Redirect::to(&format!("/c/pay/{id}")).into_response(),
+        },
+        Err(failure) => render(sandbox, id, Some(&failure)),
+    }
+}
+
+fn render(sandbox: &Sandbox, id: &str, failure: Option<&Failure>) -> Response {
+    match sandbox.transact(Cause::default(), |tx| till(tx, id)) {
+        Err(_) => {
+            let main =
+                "<main><h1>No such checkout</h1><p>The sandbox knows no checkout at this address.</p></main>";
+            page(StatusCode::NOT_FOUND, "No such checkout", main, "")
+        }
+        Ok(till) => match till.session["status"].as_str() {
+            Some("complete") => complete(&till),
+            Some("expired") => expired(&till),
+            _ if till.intent["status"] == json!("requires_action") => authentication(&till),
+            _ => payment(&till, failure),
+        },
+    }
+}
+
+fn till(tx: &Tx, id: &str) -> Answer<Till> {
+    let session = tx.get(checkout::KIND, id)?;
+    let intent = match session["payment_intent"].as_str() {
+        Some(intent) => tx.get(payments::KIND, intent)?,
+        None => Value::Null,
+    };
+    let mut hidden = tx.hidden(checkout::KIND, id)?;
+    let items = match hidden["line_items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    };
+    Ok(Till { session, intent, items })
+}
+
+fn payment(till: &Till, failure: Option<&Failure>) -> Response {
+    let id = escaped(id_of(&till.session));
+    let message = match failure {
+        Some(failure) => Some(failure.message.as_str()),
+        None => till.intent["last_payment_error"]["message"].as_str(),
+    };
+    let alert = message.map_or_else(String::new, |message| {
+        format!("<p class=\"alert\" role=\"alert\" id=\"alert\">{}</p>", escaped(message))
+    });
+    let state =
+        if message.is_some() { " aria-invalid=\"true\" aria-describedby=\"alert\" autofocus" } else { "" };
+    let main = format!(
+        "<main><h1>{}</h1>{}<form method=\"post\" action=\"/c/pay/{id}\">{alert}{}\
+         <label for=\"card\">Card number</label>\
+         <input id=\"card\" name=\"card\" value=\"4242 4242 4242 4242\" inputmode=\"numeric\" \
+         autocomplete=\"off\" required{state}>\
+         <button type=\"submit\">Pay {}</button></form>{}\
+         <h2 id=\"cards\">Test cards</h2><ul aria-labelledby=\"cards\">{}</ul></main>",
+        escaped(&heading(till)),
+        receipt(till),
+        email_field(till),
+        total(till),
+        cancel_link(till),
+        test_cards(),
+    );
+    let title = if message.is_some() { "Payment failed" } else { "Pay" };
+    let status =
+        failure.and_then(|failure| StatusCode::from_u16(failure.status).ok()).unwrap_or(StatusCode::OK);
+    page(status, title, &main, SCRIPT)
+}
+
+fn authentication(till: &Till) -> Response {
+    let main = format!(
+        "<main><h1>Your bank asks for you</h1>\
+         <p>Authenticate the payment of <strong>{}</strong> for {}.</p>\
+         <form method=\"post\" action=\"/c/pay/{}/authenticate\">\
+         <button type=\"submit\" name=\"outcome\" value=\"success\">Complete authentication</button>\
+         <button type=\"submit\" name=\"outcome\" value=\"fail\" class=\"quiet\">Fail authentication</button>\
+         </form></main>",
+        total(till),
+        escaped(&heading(till)),
+        escaped(id_of(&till.session)),
+    );
+    page(StatusCode::OK, "Authenticate", &main, "")
+}
+
+fn complete(till: &Till) -> Response {
+    let main = format!(
+        "<main><h1>Paid</h1><p>This checkout is complete.</p>{}\
+         <a class=\"button\" href=\"{}\">Back to the shop</a></main>",
+        receipt(till),
+        escaped(&pay::return_url(&till.session)),
+    );
+    page(StatusCode::OK, "Paid", &main, "")
+}
+
+fn expired(till: &Till) -> Response {
+    let main = format!(
+        "<main><h1>This checkout has expired</h1><p>Nothing was paid. Start again in the shop.</p>{}</main>",
+        cancel_link(till),
+    );
+    page(StatusCode::GONE, "Expired", &main, "")
+}
+
+fn heading(till: &Till) -> String {
+    match till.items.as_slice() {
+        [only] => only["description"].as_str().unwrap_or("Your order").to_owned(),
+        _ => "Your order".to_owned(),
+    }
+}
+
+fn receipt(till: &Till) -> String {
+    let mut rows = String::new();
+    for item in &till.items {
+        let row = write!(
+            rows,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"amount\">{}</td></tr>",
+            escaped(item["description"].as_str().unwrap_or("Item")),
+            item["quantity"],
+            amount(item, "amount_total"),
+        );
+        row.expect("a String takes whatever is written");
+    }
+    format!(
+        "<table><thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Quantity</th>\
+         <th scope=\"col\" class=\"amount\">Amount</th></tr></thead><tbody>{rows}</tbody>\
+         <tfoot><tr><th scope=\"row\" colspan=\"2\">Total</th><td class=\"amount\">{}</td></tr></tfoot></table>",
+        total(till)
+    )
+}
+
+fn total(till: &Till) -> String {
+    amount(&till.session, "amount_total")
+}
+
+fn amount(object: &Value, field: &str) -> String {
+    money(object[field].as_i64().unwrap_or(0), object["currency"].as_str().unwrap_or_default())
+}
+
+fn email_field(till: &Till) -> &'static str {
+    if till.session["customer_details"]["email"].is_string() {
+        return "";
+    }
+    "<label for=\"email\">Email (optional)</label>\
+     <input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"off\">"
+}
+
+fn cancel_link(till: &Till) -> String {
+    till.session["cancel_url"].as_str().map_or_else(String::new, |url| {
+        format!("<a class=\"button quiet\" href=\"{}\">Cancel</a>", escaped(url))
+    })
+}
+
+fn test_cards() -> String {
+    let rows = cards::CARDS.iter().map(|card| {
+        let number = card.spaced();
+        format!(
+            "<li><span><code>{number}</code> {}</span><button type=\"button\" class=\"quiet\" \
+             data-card=\"{number}\" aria-label=\"Use the card that {}\">Use</button></li>",
+            card.does, card.does
+        )
+    });
+    rows.collect()
+}

@@ -1,0 +1,339 @@
+//! PaymentIntents, the charges they make, and the payment methods they use.
+
+use serde_json::{Value, json};
+
+use crate::api::Call;
+use crate::cards::{Behaviour, Card};
+use crate::failure::{Answer, doc_url};
+use crate::ids;
+use crate::list::{Query, search as search_objects};
+use crate::params::Params;
+use crate::tx::{Tx, id_of};
+
+pub const KIND: &str = "payment_intent";
+
+/// How an attempt to pay ended.
+pub enum Attempt {
+    Succeeded(Value),
+    /// Stripe's `error` object.
+    Failed(Value),
+    AsksForAuthentication(Value),
+}
+
+pub fn retrieve(call: Call) -> Answer<Value> {
+    let mut params = call.params;
+    params.accept(&["client_secret"]);
+    params.finish()?;
+    call.tx.get(KIND, call.id)
+}
+
+pub fn list(call: Call) -> Answer<Value> {
+    let mut params = call.params;
+    let mut query = Query::of(KIND);
+    query.customer(call.tx, &mut params)?;
+    query.created(&mut params)?;
+    query.page(call.tx, params, "/v1/payment_intents")
+}
+
+pub fn search(call: Call) -> Answer<Value> {
+    let fields = ["customer", "status", "currency"];
+    search_objects(call.tx, call.params, KIND, "/v1/payment_intents/search", &fields)
+}
+
+pub fn retrieve_charge(call: Call) -> Answer<Value> {
+    call.params.finish()?;
+    call.tx.get("charge", call.id)
+}
+
+pub fn list_charges(call: Call) -> Answer<Value> {
+    let mut params = call.params;
+    let mut query = Query::of("charge");
+    query.customer(call.tx, &mut params)?;
+    query.equal("payment_intent", params.text("payment_intent")?);
+    query.created(&mut params)?;
+    query.page(call.tx, params, "/v1/charges")
+}
+
+/// `payment_intent_data` of a session: what its intent will carry.
+pub fn intent_data(params: &mut Params) -> Answer<Value> {
+    let Some(mut section) = params.section("payment_intent_data")? else { return Ok(json!({})) };
+    section.refuse(&[
+        "application_fee_amount",
+        "on_behalf_of",
+        "shipping",
+        "transfer_data",
+        "transfer_group",
+    ])?;
+    section.one_of("capture_method", &["automatic", "automatic_async"])?;
+    let data = json!({
+        "description": section.text("description")?,
+        "metadata": section.metadata(Value::Null)?,
+        "receipt_email": section.text("receipt_email")?,
+        "setup_future_usage": section.one_of("setup_future_usage", &["off_session", "on_session"])?,
+        "statement_descriptor": section.text("statement_descriptor")?,
+        "statement_descriptor_suffix": section.text("statement_descriptor_suffix")?,
+    });
+    section.finish()?;
+    Ok(data)
+}
+
+pub fn create_for_session(tx: &Tx, session: &Value, data: &Value) -> Answer<Value> {
+    let id = ids::fresh("pi");
+    let intent = json!({
+        "object": KIND,
+        "amount": session["amount_total"],
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": null,
+        "application_fee_amount": null,
+        "automatic_payment_methods": null,
+        "canceled_at": null,
+        "cancellation_reason": null,
+        "capture_method": "automatic_async",
+        "client_secret": format!("{id}_secret_{}", ids::random(24)),
+        "confirmation_method": "automatic",
+        "created": tx.now(),
+        "currency": session["currency"],
+        "customer": session["customer"],
+        "customer_account": null,
+        "description": data["description"],
+        "last_payment_error": null,
+        "latest_charge": null,
+        "livemode": false,
+        "metadata": if data["metadata"].is_object() { data["metadata"].clone() } else { json!({}) },
+        "next_action": null,
+        "on_behalf_of": null,
+        "payment_method": null,
+        "payment_method_configuration_details": null,
+        "payment_method_options": {"card": {
+            "installments": null, "mandate_options": null, "network": null, "request_three_d_secure": "automatic",
+        }},
+        "payment_method_types": session["payment_method_types"],
+        "processing": null,
+        "receipt_email": data["receipt_email"],
+        "review": null,
+        "setup_future_usage": data["setup_future_usage"],
+        "shipping": null,
+        "source": null,
+        "statement_descriptor": data["statement_descriptor"],
+        "statement_descriptor_suffix": data["statement_descriptor_suffix"],
+        "status": "requires_payment_method",
+        "transfer_data": null,
+        "transfer_group": null,
+        "id": id,
+    });
+    tx.insert(&intent, &Value::Null)?;
+    tx.emit("payment_intent.created", &intent)?;
+    Ok(intent)
+}
+
+/// Tries to pay an intent with a card, as confirming it does.
+pub fn attempt(tx: &Tx, intent: Value, card: &'static Card, billing: &Value) -> Answer<Attempt> {
+    let method = insert_method(tx, &intent, card, billing)?;
+    match card.behaviour {
+        Behaviour::Pays => succeed(tx, intent, &method).map(Attempt::Succeeded),
+        Behaviour::Declines { decline_code, message } => {
+            decline(tx, intent, &method, decline_code, message).map(Attempt::Failed)
+        }
+        Behaviour::Asks => ask(tx, intent, &method).map(Attempt::AsksForAuthentication),
+    }
+}
+
+/// Ends the authentication that a card asked for.
+pub fn authenticate(tx: &Tx, mut intent: Value, passed: bool) -> Answer<Attempt> {
+    let method_id = intent["payment_method"].as_str().unwrap_or_default();
+    let method = tx.get("payment_method", method_id)?;
+    intent["next_action"] = Value::Null;
+    if passed {
+        return succeed(tx, intent, &method).map(Attempt::Succeeded);
+    }
+    let code = "payment_intent_authentication_failure";
+    let error = json!({
+        "type": "invalid_request_error",
+        "code": code,
+        "doc_url": doc_url(code),
+        "message": "The authentication of this payment method failed.",
+        "payment_method": method,
+    });
+    fail(tx, intent, error).map(Attempt::Failed)
+}
+
+/// The session an intent belongs to ended unpaid.
+pub fn cancel(tx: &Tx, id: &str) -> Answer<()> {
+    let mut intent = tx.get(KIND, id)?;
+    if intent["status"] != json!("succeeded") {
+        intent["status"] = json!("canceled");
+        intent["canceled_at"] = json!(tx.now());
+        intent["next_action"] = Value::Null;
+        tx.save(&intent)?;
+        tx.emit("payment_intent.canceled", &intent)?;
+    }
+    Ok(())
+}
+
+fn insert_method(tx: &Tx, intent: &Value, card: &Card, billing: &Value) -> Answer<Value> {
+    let method = json!({
+        "id": ids::fresh("pm"),
+        "object": "payment_method",
+        "allow_redisplay": "limited",
+        "billing_details": billing_details(billing),
+        "card": card.details(tx.now()),
+        "created": tx.now(),
+        "customer": if intent["setup_future_usage"].is_null() { Value::Null } else { intent["customer"].clone() },
+        "livemode": false,
+        "metadata": {},
+        "type": "card",
+    });
+    tx.insert(&method, &Value::Null)?;
+    Ok(method)
+}
+
+fn billing_details(from: &Value) -> Value {
+    json!({
+        "address": {
+            "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null,
+        },
+        "email": from["email"],
+        "name": from["name"],
+        "phone": from["phone"],
+        "tax_id": null,
+    })
+}
+
+fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
+    let outcome = json!({
+        "advice_code": null, "network_advice_code": null, "network_decline_code": null,
+        "network_status": "approved_by_network", "reason": null, "risk_level": "normal", "risk_score": 10,
+        "seller_message": "Payment complete.", "type": "authorized",
+    });
+    let charge = charge(tx, &intent, method, &outcome, None);
+    tx.insert(&charge, &Value::Null)?;
+    tx.emit("charge.succeeded", &charge)?;
+    intent["amount_received"] = intent["amount"].clone();
+    intent["last_payment_error"] = Value::Null;
+    intent["latest_charge"] = charge["id"].clone();
+    intent["next_action"] = Value::Null;
+    intent["payment_method"] = method["id"].clone();
+    intent["status"] = json!("succeeded");
+    tx.save(&intent)?;
+    tx.emit("payment_intent.succeeded", &intent)?;
+    Ok(intent)
+}
+
+fn decline(tx: &Tx, mut intent: Value, method: &Value, reason: &str, message: &str) -> Answer<Value> {
+    let outcome = json!({
+        "advice_code": "try_again_later", "network_advice_code": null, "network_decline_code": "01",
+        "network_status": "declined_by_network", "reason": reason, "risk_level": "normal", "risk_score": 10,
+        "seller_message": "The bank declined the payment.", "type": "issuer_declined",
+    });
+    let charge = charge(tx, &intent, method, &outcome, Some(message));
+    tx.insert(&charge, &Value::Null)?;
+    tx.emit("charge.failed", &charge)?;
+    intent["latest_charge"] = charge["id"].clone();
+    let error = json!({
+        "type": "card_error",
+        "advice_code": "try_again_later",
+        "charge": charge["id"],
+        "code": "card_declined",
+        "decline_code": reason,
+        "doc_url": doc_url("card_declined"),
+        "message": message,
+        "payment_method": method,
+    });
+    fail(tx, intent, error)
+}
+
+/// The answer's error also names the intent; the intent's own copy of it does not.
+fn fail(tx: &Tx, mut intent: Value, mut error: Value) -> Answer<Value> {
+    intent["last_payment_error"] = error.clone();
+    intent["next_action"] = Value::Null;
+    intent["payment_method"] = Value::Null;
+    intent["status"] = json!("requires_payment_method");
+    tx.save(&intent)?;
+    tx.emit("payment_intent.payment_failed", &intent)?;
+    error["payment_intent"] = intent;
+    Ok(error)
+}
+
+fn ask(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
+    intent["payment_method"] = method["id"].clone();
+    intent["status"] = json!("requires_action");
+    intent["next_action"] =
+        json!({"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}});
+    tx.save(&intent)?;
+    tx.emit("payment_intent.requires_action", &intent)?;
+    Ok(intent)
+}
+
+fn charge(tx: &Tx, intent: &Value, method: &Value, outcome: &Value, failure: Option<&str>) -> Value {
+    let paid = failure.is_none();
+    json!({
+        "id": ids::fresh("ch"),
+        "object": "charge",
+        "amount": intent["amount"],
+        "amount_captured": if paid { intent["amount"].clone() } else { json!(0) },
+        "amount_refunded": 0,
+        "application": null,
+        "application_fee": null,
+        "application_fee_amount": null,
+        "balance_transaction": null,
+        "billing_details": method["billing_details"],
+        "calculated_statement_descriptor": "SANDBOX",
+        "captured": paid,
+        "created": tx.now(),
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        "disputed": false,
+        "failure_balance_transaction": null,
+        "failure_code": failure.map(|_| "card_declined"),
+        "failure_message": failure,
+        "fraud_details": {},
+        "livemode": false,
+        "metadata": intent["metadata"],
+        "on_behalf_of": null,
+        "outcome": outcome,
+        "paid": paid,
+        "payment_intent": id_of(intent),
+        "payment_method": method["id"],
+        "payment_method_details": {"card": charged_card(method, intent), "type": "card"},
+        "radar_options": {},
+        "receipt_email": intent["receipt_email"],
+        "receipt_number": null,
+        "receipt_url": null,
+        "refunded": false,
+        "review": null,
+        "shipping": null,
+        "source": null,
+        "source_transfer": null,
+        "statement_descriptor": intent["statement_descriptor"],
+        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
+        "status": if paid { "succeeded" } else { "failed" },
+        "transfer_data": null,
+        "transfer_group": null,
+    })
+}
+
+fn charged_card(method: &Value, intent: &Value) -> Value {
+    let card = &method["card"];
+    json!({
+        "amount_authorized": intent["amount"],
+        "brand": card["brand"],
+        "checks": card["checks"],
+        "country": card["country"],
+        "exp_month": card["exp_month"],
+        "exp_year": card["exp_year"],
+        "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
+        "installments": null,
+        "last4": card["last4"],
+        "mandate": null,
+        "network": "visa",
+        "network_token": {"used": false},
+        "network_transaction_id": null,
+        "regulated_status": card["regulated_status"],
+        "three_d_secure": null,
+        "wallet": null,
+    })
+}

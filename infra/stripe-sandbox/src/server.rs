@@ -1,0 +1,138 @@
+//! Serving: the API, what a shopper does, and the pages, on loopback only.
+
+use std::io;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+use crate::failure::{Answer, Failure};
+use crate::tx::{Cause, Reply};
+use crate::{Sandbox, api, cards, pages, pay};
+
+impl Sandbox {
+    /// Serves until `shutdown` ends, and delivers events meanwhile.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let deliveries = tokio::spawn(self.clone().keep_delivering());
+        let served = axum::serve(listener, router(self)).with_graceful_shutdown(shutdown).await;
+        deliveries.abort();
+        if let Err(cause) = deliveries.await
+            && !cause.is_cancelled()
+        {
+            tracing::error!(%cause, "the delivery of webhooks had stopped");
+        }
+        served
+    }
+}
+
+fn router(sandbox: Sandbox) -> Router {
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/v1/{*path}", any(v1))
+        .route("/c/pay/{id}", get(pages::show).post(pages::submit))
+        .route("/c/pay/{id}/authenticate", post(pages::authenticate))
+        .route("/_sandbox/checkout/{id}/pay", post(shopper_pays))
+        .route("/_sandbox/checkout/{id}/authenticate", post(shopper_authenticates))
+        .layer(from_fn(loopback_only))
+        .with_state(sandbox)
+}
+
+/// A page of another site cannot reach the sandbox by pointing its own name at this machine.
+async fn loopback_only(request: Request, next: Next) -> Response {
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
+        return (StatusCode::FORBIDDEN, "The Stripe sandbox answers on loopback only.\n").into_response();
+    }
+    next.run(request).await
+}
+
+async fn v1(
+    State(sandbox): State<Sandbox>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answer = api::answer(&sandbox, method, &uri, &headers, &body);
+    let mut response = json_response(answer.status, answer.body);
+    for (name, value) in answer.headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn json_response(status: u16, body: String) -> Response {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .header("cache-control", "no-cache, no-store")
+        .body(Body::from(body))
+        .expect("statuses and headers are this crate's own")
+}
+
+#[derive(Default, Deserialize)]
+struct Payment {
+    card: Option<String>,
+    email: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Authentication {
+    outcome: Option<Outcome>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Success,
+    Fail,
+}
+
+async fn shopper_pays(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<Payment>(&body).and_then(|payment| {
+        let card = payment.card.as_deref().unwrap_or(cards::PAYS);
+        sandbox.transact(Cause::default(), |tx| pay::pay(tx, &id, card, payment.email.as_deref()))
+    }))
+}
+
+async fn shopper_authenticates(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    shopper_reply(read_json::<Authentication>(&body).and_then(|authentication| {
+        let passed = !matches!(authentication.outcome, Some(Outcome::Fail));
+        sandbox.transact(Cause::default(), |tx| pay::authenticate(tx, &id, passed))
+    }))
+}
+
+fn read_json<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Answer<T> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body)
+        .map_err(|cause| Failure::invalid(format!("The body is not as expected: {cause}")))
+}
+
+fn shopper_reply(reply: Answer<Reply>) -> Response {
+    match reply {
+        Ok(reply) => json_response(reply.status, format!("{:#}", reply.body)),
+        Err(failure) => json_response(failure.status, format!("{:#}", failure.body())),
+    }
+}

@@ -1,0 +1,9 @@
+//! The sandbox over real sockets: what a shop, a shopper and a webhook endpoint see of it.
+
+mod catalog;
+mod checkout;
+mod deliveries;
+mod pages;
+mod requests;
+mod stand;
+mod typed;

@@ -1,0 +1,227 @@
+//! A served sandbox with a clock of its own, a webhook endpoint that keeps what it gets, and a client.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use stripe_sandbox::{Options, Sandbox, WebhookTarget};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const KEY: &str = "sk_test_stand";
+pub const SECRET: &str = "whsec_stand";
+pub const START_MS: i64 = 1_790_000_000_000;
+pub const MINUTE_MS: i64 = 60_000;
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+pub struct Stand {
+    pub sandbox: Sandbox,
+    pub base: String,
+    pub hook: Hook,
+    pub clock: Arc<AtomicI64>,
+    http: Client<HttpConnector, Full<Bytes>>,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    pub fn error(&self) -> Value {
+        self.json()["error"].clone()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Stand {
+    pub async fn start() -> Self {
+        Self::start_with(None, Hook::start().await, Arc::new(AtomicI64::new(START_MS))).await
+    }
+
+    pub async fn start_with(database: Option<PathBuf>, hook: Hook, clock: Arc<AtomicI64>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let time = clock.clone();
+        let sandbox = Sandbox::open(Options {
+            database,
+            secret_key: KEY.into(),
+            webhook: Some(WebhookTarget { url: hook.url.clone(), secret: SECRET.into() }),
+            clock: Arc::new(move || time.load(Ordering::SeqCst)),
+            public_url: base.clone(),
+        })
+        .unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = sandbox.clone().serve(listener, async move {
+            stopped.await.ok();
+        });
+        let served = tokio::spawn(async move { serving.await.unwrap() });
+        let http = Client::builder(TokioExecutor::new()).build_http();
+        Self { sandbox, base, hook, clock, http, stop: Some(stop), served }
+    }
+
+    /// Stops serving and closes the database.
+    pub async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.served.await.unwrap();
+    }
+
+    pub fn advance(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn now(&self) -> i64 {
+        self.clock.load(Ordering::SeqCst) / 1000
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let answer = self.send("GET", path, &[("authorization", &bearer())], "").await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    pub async fn try_get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[("authorization", &bearer())], "").await
+    }
+
+    pub async fn post(&self, path: &str, form: &str) -> Value {
+        let answer = self.try_post(path, form, &[]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    pub async fn try_post(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
+        let bearer = bearer();
+        let mut all =
+            vec![("authorization", bearer.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        all.extend_from_slice(headers);
+        self.send("POST", path, &all, form).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[("authorization", &bearer())], "").await
+    }
+
+    /// What a shopper does: no key, JSON.
+    pub async fn shopper(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body).await
+    }
+
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let uri = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+        let response = self.http.request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    /// A product with one price, in cents.
+    pub async fn price(&self, name: &str, unit_amount: i64) -> String {
+        let form = format!("currency=eur&unit_amount={unit_amount}&product_data[name]={name}");
+        self.post("/v1/prices", &form).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An open session for one piece of a price.
+    pub async fn session(&self, price: &str, more: &str) -> Value {
+        let form = format!(
+            "mode=payment&line_items[0][price]={price}&line_items[0][quantity]=1\
+             &success_url=https://shop.test/done?s={{CHECKOUT_SESSION_ID}}&cancel_url=https://shop.test/cart{more}"
+        );
+        self.post("/v1/checkout/sessions", &form).await
+    }
+
+    pub async fn pay(&self, session: &str, card: &str) -> Answer {
+        self.shopper(&format!("/_sandbox/checkout/{session}/pay"), &format!(r#"{{"card":"{card}"}}"#)).await
+    }
+
+    /// The types of all events so far, oldest first.
+    pub async fn event_types(&self) -> Vec<String> {
+        let page = self.get("/v1/events?limit=100").await;
+        let newest_first = page["data"].as_array().unwrap().iter();
+        newest_first.rev().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+pub fn bearer() -> String {
+    format!("Bearer {KEY}")
+}
+
+pub fn id(object: &Value) -> &str {
+    object["id"].as_str().unwrap()
+}
+
+/// A webhook endpoint.
+#[derive(Clone)]
+pub struct Hook {
+    pub url: String,
+    status: Arc<AtomicU16>,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub signature: String,
+    pub body: String,
+}
+
+impl Received {
+    pub fn event(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+impl Hook {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/webhook", listener.local_addr().unwrap());
+        let hook = Self { url, status: Arc::new(AtomicU16::new(200)), received: Arc::default() };
+        let router = Router::new().route("/webhook", post(receive)).with_state(hook.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        hook
+    }
+
+    pub fn answer_with(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    pub fn received_of(&self, kind: &str) -> Vec<Received> {
+        self.received().into_iter().filter(|received| received.event()["type"] == *kind).collect()
+    }
+}
+
+async fn receive(State(hook): State<Hook>, headers: HeaderMap, body: String) -> StatusCode {
+    let signature = headers["stripe-signature"].to_str().unwrap().to_owned();
+    hook.received.lock().unwrap().push(Received { signature, body });
+    StatusCode::from_u16(hook.status.load(Ordering::SeqCst)).unwrap()
+}

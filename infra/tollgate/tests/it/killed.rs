@@ -1,0 +1,87 @@
+//! Pulling the plug: the real program, killed between hearing of a payment and crediting it.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tollgate::keys::{LocalFile, LocalStack};
+
+use crate::harness::{Http, PAID, eventually};
+
+/// The program itself, in a folder of its own.
+struct Program {
+    child: Child,
+    stack: LocalStack,
+}
+
+impl Program {
+    fn start(folder: &Path) -> Program {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["local", "--port", "0"])
+            .current_dir(folder)
+            .env_remove("STRIPE_SECRET_KEY")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = child.stdout.take().expect("its output is piped");
+        let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready http://"));
+        assert!(ready, "it ended before it was ready");
+        let stack = LocalFile::below(folder).find(None).expect("it has written local.json");
+        Program { child, stack }
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.stack.tokens().mint("ada", None, None, Duration::from_secs(3600)))
+    }
+
+    async fn api(&self, http: &Http, method: hyper::Method, path: &str, body: Value) -> Value {
+        let bearer = self.bearer();
+        let url = format!("{}{path}", self.stack.api);
+        http.send(method, &url, &[("authorization", &bearer)], body.to_string()).await.json
+    }
+
+    /// SIGKILL: nothing is flushed, nothing is finished.
+    fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it can be waited for");
+    }
+}
+
+/// Messages that a killed stack left on its queue.
+fn queued(folder: &Path) -> i64 {
+    let file = folder.join(".tollgate/companion/queue.db");
+    let queue = rusqlite::Connection::open(file).expect("the queue is a file");
+    queue.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).expect("the queue has messages")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_killed_between_queueing_and_crediting_loses_nothing_and_doubles_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bought, mut caught) = (0, 0);
+    for round in 0..30 {
+        if caught == 3 {
+            break;
+        }
+        let program = Program::start(folder.path());
+        let http = Http::new();
+        let opened = program.api(&http, hyper::Method::POST, "/v1/me/checkout", json!({ "package": "medium" })).await;
+        let session = opened["id"].as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
+        let url = format!("{}/_sandbox/checkout/{session}/pay", program.stack.stripe);
+        http.send(hyper::Method::POST, &url, &[], json!({ "card": PAID }).to_string()).await;
+        bought += 1;
+        tokio::time::sleep(Duration::from_millis(round % 6 * 4)).await;
+        program.kill();
+        caught += u64::from(queued(folder.path()) > 0);
+    }
+    assert!(caught > 0, "it was never killed between queueing and crediting");
+    let program = Program::start(folder.path());
+    let http = Http::new();
+    let wallet = async || program.api(&http, hyper::Method::GET, "/v1/me/wallet", json!({})).await["available"].as_u64();
+    eventually("every pack credited", async || wallet().await == Some(bought * 275)).await;
+    // Whatever is still delivered again must not add to it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(wallet().await, Some(bought * 275));
+    program.kill();
+}

@@ -1,0 +1,11 @@
+//! The whole trip, through HTTP, against the real stack on free ports.
+
+mod account;
+mod checkout;
+mod consume;
+mod harness;
+mod killed;
+mod page;
+mod purchase;
+mod routes;
+mod webhook;

@@ -1,0 +1,68 @@
+//! Plain sockets to and before the sandbox: what a browser does, and what a bad network does.
+
+use std::io::{Read, Write, copy};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use crate::wire::KEY;
+
+/// Does what a buyer does on the hosted page.
+pub fn pay(url: &str, session: &str) {
+    let card = r#"{"card":"4242424242424242"}"#;
+    let answer = ask(
+        url,
+        &format!(
+            "POST /_sandbox/checkout/{session}/pay HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}",
+            card.len()
+        ),
+        card,
+    );
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+}
+
+pub fn get(url: &str, path: &str) -> String {
+    ask(url, &format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {KEY}"), "")
+}
+
+fn ask(url: &str, head: &str, body: &str) -> String {
+    let address = address(url);
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{head}\r\nhost: {address}\r\nconnection: close\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Passes everything on; the reply on the first connection is dropped after the request was carried out.
+pub fn losing_the_first_reply(url: &str) -> String {
+    let upstream = address(url).to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&upstream).unwrap());
+            let requests = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || pass(requests.0, requests.1));
+            thread::spawn(move || if number == 0 { lose(server, client) } else { pass(server, client) });
+        }
+    });
+    url
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream) {
+    // Either side may hang up at any time.
+    copy(&mut from, &mut to).ok();
+    to.shutdown(Shutdown::Both).ok();
+}
+
+fn lose(mut reply: TcpStream, client: TcpStream) {
+    let mut first = [0];
+    reply.read_exact(&mut first).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    client.shutdown(Shutdown::Both).unwrap();
+}
+
+fn address(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap()
+}
