@@ -53,6 +53,42 @@ const UNSUPPORTED: [&str; 13] = [
     "subscription_data",
 ];
 
+const NULL_AT_FIRST: [&str; 33] = [
+    "after_expiration",
+    "allow_promotion_codes",
+    "billing_address_collection",
+    "branding_settings",
+    "cancel_url",
+    "client_reference_id",
+    "client_secret",
+    "collected_information",
+    "consent",
+    "consent_collection",
+    "currency_conversion",
+    "customer",
+    "customer_account",
+    "customer_creation",
+    "customer_details",
+    "customer_email",
+    "integration_identifier",
+    "invoice",
+    "invoice_creation",
+    "locale",
+    "optional_items",
+    "origin_context",
+    "payment_intent",
+    "payment_link",
+    "payment_method_configuration_details",
+    "permissions",
+    "recovered_from",
+    "saved_payment_method_options",
+    "setup_intent",
+    "shipping_cost",
+    "submit_type",
+    "subscription",
+    "success_url",
+];
+
 pub fn create(call: Call) -> Answer<Value> {
     let (tx, mut params) = (call.tx, call.params);
     params.refuse(&UNSUPPORTED)?;
@@ -183,70 +219,39 @@ fn apply_tax(session: &mut Value, params: &mut Params) -> Answer<()> {
 
 fn blank(tx: &Tx, cart: &Cart, expires_at: i64) -> Value {
     let id = ids::fresh("cs_test");
-    json!({
+    let mut session = json!({
         "object": KIND,
         "adaptive_pricing": {"enabled": false},
-        "after_expiration": null,
-        "allow_promotion_codes": null,
         "amount_subtotal": cart.total,
         "amount_total": cart.total,
         "automatic_tax": {"enabled": false, "liability": null, "provider": null, "status": null},
-        "billing_address_collection": null,
-        "branding_settings": null,
-        "cancel_url": null,
-        "client_reference_id": null,
-        "client_secret": null,
-        "collected_information": null,
-        "consent": null,
-        "consent_collection": null,
         "created": tx.now(),
         "currency": cart.currency,
-        "currency_conversion": null,
         "custom_fields": [],
         "custom_text": {
             "after_submit": null, "shipping_address": null, "submit": null, "terms_of_service_acceptance": null,
         },
-        "customer": null,
-        "customer_account": null,
-        "customer_creation": null,
-        "customer_details": null,
-        "customer_email": null,
         "discounts": [],
         "expires_at": expires_at,
-        "integration_identifier": null,
-        "invoice": null,
-        "invoice_creation": null,
         "livemode": false,
-        "locale": null,
         "metadata": {},
         "mode": "payment",
-        "optional_items": null,
-        "origin_context": null,
-        "payment_intent": null,
-        "payment_link": null,
         "payment_method_collection": "if_required",
-        "payment_method_configuration_details": null,
         "payment_method_options": {},
         "payment_method_types": ["card"],
         "payment_status": if cart.total == 0 { "no_payment_required" } else { "unpaid" },
-        "permissions": null,
         "phone_number_collection": {"enabled": false},
-        "recovered_from": null,
-        "saved_payment_method_options": null,
-        "setup_intent": null,
-        "shipping_address_collection": null,
-        "shipping_cost": null,
         "shipping_options": [],
         "status": "open",
-        "submit_type": null,
-        "subscription": null,
-        "success_url": null,
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page",
         "url": format!("{}/c/pay/{id}", tx.public_url),
-        "wallet_options": null,
         "id": id,
-    })
+    });
+    for name in NULL_AT_FIRST {
+        session[name] = Value::Null;
+    }
+    session
 }
 
 pub fn retrieve(call: Call) -> Answer<Value> {

@@ -3,6 +3,7 @@
 mod catalog;
 mod checkout;
 mod deliveries;
+mod kill;
 mod pages;
 mod requests;
 mod stand;

@@ -1,5 +1,6 @@
 //! A served sandbox with a clock of its own, a webhook endpoint that keeps what it gets, and a client.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,12 +28,26 @@ pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 pub struct Stand {
     pub sandbox: Sandbox,
-    pub base: String,
     pub hook: Hook,
     pub clock: Arc<AtomicI64>,
-    http: Client<HttpConnector, Full<Bytes>>,
+    shop: Shop,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
+}
+
+/// A client of a sandbox, wherever that runs.
+#[derive(Clone)]
+pub struct Shop {
+    pub base: String,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Deref for Stand {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
 }
 
 #[derive(Debug)]
@@ -78,8 +93,7 @@ impl Stand {
             stopped.await.ok();
         });
         let served = tokio::spawn(async move { serving.await.unwrap() });
-        let http = Client::builder(TokioExecutor::new()).build_http();
-        Self { sandbox, base, hook, clock, http, stop: Some(stop), served }
+        Self { sandbox, hook, clock, shop: Shop::at(base), stop: Some(stop), served }
     }
 
     /// Stops serving and closes the database.
@@ -94,6 +108,12 @@ impl Stand {
 
     pub fn now(&self) -> i64 {
         self.clock.load(Ordering::SeqCst) / 1000
+    }
+}
+
+impl Shop {
+    pub fn at(base: String) -> Self {
+        Self { base, http: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -136,10 +156,14 @@ impl Stand {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
-        let response = self.http.request(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        self.exchange(request).await.expect("the sandbox answers")
+    }
+
+    /// `None` if the sandbox died before it had answered.
+    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Option<Answer> {
+        let (parts, body) = self.http.request(request).await.ok()?.into_parts();
+        let text = String::from_utf8(body.collect().await.ok()?.to_bytes().to_vec()).unwrap();
+        Some(Answer { status: parts.status.as_u16(), headers: parts.headers, text })
     }
 
     /// A product with one price, in cents.
@@ -159,6 +183,11 @@ impl Stand {
 
     pub async fn pay(&self, session: &str, card: &str) -> Answer {
         self.shopper(&format!("/_sandbox/checkout/{session}/pay"), &format!(r#"{{"card":"{card}"}}"#)).await
+    }
+
+    pub async fn try_pay(&self, session: &str) -> Option<Answer> {
+        let uri = format!("{}/_sandbox/checkout/{session}/pay", self.base);
+        self.exchange(http::Request::post(uri).body(Full::default()).unwrap()).await
     }
 
     /// The types of all events so far, oldest first.
@@ -198,10 +227,15 @@ impl Received {
 }
 
 impl Hook {
+    /// Somebody else's endpoint.
+    pub fn at(url: String) -> Self {
+        Self { url, status: Arc::new(AtomicU16::new(200)), received: Arc::default() }
+    }
+
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/webhook", listener.local_addr().unwrap());
-        let hook = Self { url, status: Arc::new(AtomicU16::new(200)), received: Arc::default() };
+        let hook = Self::at(url);
         let router = Router::new().route("/webhook", post(receive)).with_state(hook.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         hook

@@ -1,7 +1,9 @@
 //! The same client against a Stripe that keeps state and holds its callers to the API's rules.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::catalog::Interval;
@@ -11,7 +13,7 @@ use domain::payment::Envelope;
 use domain::time::{DAY_MS, HOUR_MS, Time};
 use stripe_api::{Price, Product, ProductId};
 use stripe_sandbox::{Options, Sandbox};
-use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use crate::proxy;
 use crate::wire::KEY;
@@ -22,9 +24,11 @@ fn now() -> Time {
     Time::from_millis(since_1970.as_millis().try_into().unwrap())
 }
 
-/// Starts a sandbox and says where. Its clock ticks at each look, so that no two changes share a second.
-async fn sandbox() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// Starts a sandbox on a thread of its own, and says where.
+/// Its clock ticks at each look, so that no two changes share a second.
+fn sandbox() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let ticks = AtomicI64::new(now().millis());
     let sandbox = Sandbox::open(Options {
@@ -35,7 +39,12 @@ async fn sandbox() -> String {
         public_url: url.clone(),
     })
     .unwrap();
-    tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
+    thread::spawn(move || {
+        Runtime::new().unwrap().block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            sandbox.serve(listener, std::future::pending()).await.unwrap();
+        });
+    });
     url
 }
 
@@ -92,7 +101,7 @@ async fn ready_order(stripe: &Stripe) -> CheckoutOrder {
 
 #[tokio::test]
 async fn one_user_asked_for_twice_at_once_is_one_customer() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let user = ada();
     let (one, other) = tokio::join!(stripe.create_customer(&user), stripe.create_customer(&user));
     let customer = one.unwrap();
@@ -104,7 +113,7 @@ async fn one_user_asked_for_twice_at_once_is_one_customer() {
 
 #[tokio::test]
 async fn a_stranger_has_no_owner() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let nobody = CustomerId::parse("cus_nobody").unwrap();
     assert_eq!(stripe.customer_owner(&nobody).await.unwrap(), None);
     assert_eq!(stripe.session(&CheckoutId::parse("cs_none").unwrap()).await.unwrap(), None);
@@ -112,7 +121,7 @@ async fn a_stranger_has_no_owner() {
 
 #[tokio::test]
 async fn a_checkout_is_open_until_it_is_paid() {
-    let url = sandbox().await;
+    let url = sandbox();
     let stripe = stripe("main", &url);
     let order = ready_order(&stripe).await;
     let opened = stripe.open_checkout(&order, "key").await.unwrap();
@@ -135,7 +144,7 @@ async fn a_checkout_is_open_until_it_is_paid() {
 
 #[tokio::test]
 async fn the_same_order_under_the_same_key_is_the_same_checkout() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let order = ready_order(&stripe).await;
     let first = stripe.open_checkout(&order, "key").await.unwrap();
     for _ in 0..5 {
@@ -146,7 +155,7 @@ async fn the_same_order_under_the_same_key_is_the_same_checkout() {
 
 #[tokio::test]
 async fn another_order_under_the_same_key_is_refused() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let order = ready_order(&stripe).await;
     stripe.open_checkout(&order, "key").await.unwrap();
     match stripe.open_checkout(&CheckoutOrder { quantity: 3, ..order }, "key").await {
@@ -157,7 +166,7 @@ async fn another_order_under_the_same_key_is_refused() {
 
 #[tokio::test]
 async fn an_order_for_an_unknown_price_is_refused() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let customer = stripe.create_customer(&ada()).await.unwrap();
     let unknown = order(customer, PriceId::parse("price_unknown").unwrap());
     let error = stripe.open_checkout(&unknown, "key").await.unwrap_err();
@@ -167,7 +176,7 @@ async fn an_order_for_an_unknown_price_is_refused() {
 
 #[tokio::test]
 async fn a_checkout_whose_reply_was_lost_is_found_by_its_key() {
-    let url = sandbox().await;
+    let url = sandbox();
     let order = ready_order(&stripe("main", &url)).await;
     let forgetful = stripe("main", &proxy::losing_the_first_reply(&url));
     let opened = forgetful.open_checkout(&order, "key").await.unwrap();
@@ -177,7 +186,7 @@ async fn a_checkout_whose_reply_was_lost_is_found_by_its_key() {
 
 #[tokio::test]
 async fn a_customers_checkouts_are_listed_newest_first() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let order = ready_order(&stripe).await;
     let mut opened = Vec::new();
     for key in ["1", "2", "3"] {
@@ -189,7 +198,7 @@ async fn a_customers_checkouts_are_listed_newest_first() {
 
 #[tokio::test]
 async fn another_stacks_checkout_is_read_with_its_own_envelope() {
-    let url = sandbox().await;
+    let url = sandbox();
     let theirs = stripe("theirs", &url);
     let order = ready_order(&theirs).await;
     let opened = theirs.open_checkout(&order, "key").await.unwrap();
@@ -200,7 +209,7 @@ async fn another_stacks_checkout_is_read_with_its_own_envelope() {
 
 #[tokio::test]
 async fn a_published_price_is_made_once() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let made = published(&stripe).await;
     assert_eq!(published(&stripe).await, made);
     let later = Price { envelope: Envelope { catalog: Some(2), ..price(999).envelope }, ..price(999) };
@@ -209,7 +218,7 @@ async fn a_published_price_is_made_once() {
 
 #[tokio::test]
 async fn two_publishers_at_once_make_one_price() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     stripe.ensure_product(&product("Medium")).await.unwrap();
     let price = price(999);
     let (one, other) = tokio::join!(stripe.ensure_price(&price), stripe.ensure_price(&price));
@@ -218,7 +227,7 @@ async fn two_publishers_at_once_make_one_price() {
 
 #[tokio::test]
 async fn a_changed_price_takes_the_lookup_key_over_there_and_back() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let mut made = vec![published(&stripe).await];
     for amount in [1099, 999, 1099] {
         let next = stripe.ensure_price(&price(amount)).await.unwrap();
@@ -230,7 +239,7 @@ async fn a_changed_price_takes_the_lookup_key_over_there_and_back() {
 
 #[tokio::test]
 async fn a_replaced_price_can_still_be_paid() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let frozen = ready_order(&stripe).await;
     stripe.ensure_price(&price(1099)).await.unwrap();
     assert!(stripe.open_checkout(&frozen, "key").await.is_ok());
@@ -238,7 +247,7 @@ async fn a_replaced_price_can_still_be_paid() {
 
 #[tokio::test]
 async fn currency_and_interval_are_part_of_a_price() {
-    let stripe = stripe("main", &sandbox().await);
+    let stripe = stripe("main", &sandbox());
     let once = published(&stripe).await;
     let monthly = Price { interval: Some(Interval::Month), ..price(999) };
     let month = stripe.ensure_price(&monthly).await.unwrap();
@@ -250,7 +259,7 @@ async fn currency_and_interval_are_part_of_a_price() {
 
 #[tokio::test]
 async fn a_product_can_be_renamed_there_and_back() {
-    let url = sandbox().await;
+    let url = sandbox();
     let stripe = stripe("main", &url);
     for name in ["Medium", "Middle", "Medium", "Middle", "Medium"] {
         stripe.ensure_product(&product(name)).await.unwrap();
