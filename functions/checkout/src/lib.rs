@@ -6,7 +6,7 @@ use domain::account::{Account, Balances};
 use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Command};
 use domain::entry::{CheckoutRequest, Detail, Entry};
-use domain::ids::{CheckoutId, CustomerId, RequestKey, UserId};
+use domain::ids::{CheckoutId, CustomerId, UserId};
 use domain::money::Tokens;
 use domain::payment::{Item, Payment};
 use domain::time::{MINUTE_MS, Time};
@@ -14,7 +14,7 @@ use edge::request::{Once, answer, body, key_or_fresh, no_such_route, once_by, pa
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use settle::{Fulfilled, Settle};
+use settle::{Fulfilled, Settle, SettleError};
 use store::{Applied, Catalogs, HTTP_BUDGET, Read, Store};
 use stripe_api::{CheckoutOrder, Session, SessionStatus, StripeError};
 
@@ -33,7 +33,9 @@ pub struct Checkout {
 #[derive(Serialize)]
 struct Opened<'a> {
     id: &'a CheckoutId,
+    /// Absent once it is paid or has expired.
     url: Option<&'a str>,
+    status: &'static str,
 }
 
 /// What `GET …/checkout/{id}` answers. `wallet` is that of the payment's own entry, so it is never stale.
@@ -52,6 +54,8 @@ struct Shown<'a> {
 const OPEN_MS: i64 = 90 * MINUTE_MS;
 /// Stripe refuses a session that expires in less than thirty minutes.
 const SHORTEST_MS: i64 = 31 * MINUTE_MS;
+/// Stripe dates a session by its own clock. What is searched for is matched exactly, so this may be generous.
+const CLOCKS_DIFFER_MS: i64 = 60 * MINUTE_MS;
 
 impl Checkout {
     pub async fn from_env(env: &Env) -> Result<Checkout, StartError> {
@@ -93,8 +97,10 @@ impl Checkout {
             Some(_) => return Err(Problem::key_reused()),
             None => self.freeze(&user, wanted, &once, now).await?,
         };
-        let session = self.session_of(&entry, &once.key, now).await?;
-        Ok(Reply::created(&Opened { id: &session.id, url: session.url.as_deref() })?.with_key(&once.key))
+        let named = |problem: Problem| problem.with("idempotency_key", once.key.as_str());
+        let session = self.session_of(&entry, now).await.map_err(named)?;
+        let (id, url, status) = (&session.id, session.url.as_deref(), word(session.status));
+        Ok(Reply::created(&Opened { id, url, status })?.with_key(&once.key))
     }
 
     /// Writes down what Stripe will be asked for.
@@ -130,7 +136,7 @@ impl Checkout {
     }
 
     /// The session that a frozen request led to, or leads to now.
-    async fn session_of(&self, entry: &Entry, key: &RequestKey, now: Time) -> Result<Session, Problem> {
+    async fn session_of(&self, entry: &Entry, now: Time) -> Result<Session, Problem> {
         let Detail::Checkout(frozen) = &entry.detail else {
             return Err(Problem::internal(format!("entry {} of this cause is no checkout", entry.seq)));
         };
@@ -149,7 +155,7 @@ impl Checkout {
                 .await
                 .map_err(stripe_problem)?
         } else {
-            self.find(&order, entry.at).await?.ok_or_else(|| checkout_expired(key))?
+            self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await?.ok_or_else(checkout_expired)?
         };
         self.store.put_result(&entry.cause, session.id.as_str()).await.map_err(Problem::fault)?;
         Ok(session)
@@ -173,12 +179,17 @@ impl Checkout {
         });
         let session = session.ok_or_else(|| Problem::new(Code::NotFound, "you have no such checkout"))?;
         let entry = match &session.payment {
-            Some(payment) => self.entry_of(payment, now).await?,
+            // Booked to somebody else by an operator, it is that user's to see.
+            Some(payment) => self.entry_of(payment, now).await?.filter(|entry| entry.user == user),
             None => None,
+        };
+        let status = match session.status {
+            SessionStatus::Complete if entry.is_none() => SessionStatus::Processing,
+            status => status,
         };
         Reply::ok(&Shown {
             id: &session.id,
-            status: status(session.status),
+            status: word(status),
             url: session.url.as_deref(),
             item: session.envelope.item.as_ref(),
             entry: entry.as_ref().map(|entry| &entry.cause),
@@ -187,25 +198,25 @@ impl Checkout {
         })
     }
 
-    async fn entry_of(
-        &self,
-        payment: &Payment,
-        now: Time,
-    ) -> Result<Option<Entry>, Problem> {
-        match self.settle.fulfil(payment, "checkout", now).await.map_err(Problem::fault)? {
+    async fn entry_of(&self, payment: &Payment, now: Time) -> Result<Option<Entry>, Problem> {
+        let fulfilled = self.settle.fulfil(payment, "checkout", now).await.map_err(|error| match error {
+            SettleError::Stripe(error) => stripe_problem(error),
+            SettleError::Store(error) => Problem::fault(error),
+        })?;
+        match fulfilled {
             Fulfilled::Credited(entry) | Fulfilled::Before(entry) => Ok(Some(entry)),
             Fulfilled::Unclaimed(_) | Fulfilled::AnotherStack => Ok(None),
         }
     }
 }
 
-fn checkout_expired(key: &RequestKey) -> Problem {
+fn checkout_expired() -> Problem {
     let detail =
         "this request is too old to be sent to Stripe again; start over with a fresh Idempotency-Key";
-    Problem::new(Code::CheckoutExpired, detail).with("idempotency_key", key.as_str())
+    Problem::new(Code::CheckoutExpired, detail)
 }
 
-const fn status(status: SessionStatus) -> &'static str {
+const fn word(status: SessionStatus) -> &'static str {
     match status {
         SessionStatus::Open => "open",
         SessionStatus::Processing => "processing",

@@ -47,7 +47,8 @@ impl Buy {
         let package = published.catalog.packages.get(&self.package);
         let unknown = || Problem::refused(Refusal::UnknownItem(one.clone()), &published.catalog);
         let key = price_key(&one.to_string(), None, package.ok_or_else(unknown)?.price.currency);
-        let unpriced = || Problem::internal(format!("catalog version {} has no price {key}", published.version));
+        let unpriced =
+            || Problem::internal(format!("catalog version {} has no price {key}", published.version));
         let price = published.prices.get(&key).ok_or_else(unpriced)?.clone();
         let mut policy = published.catalog.checkout.clone();
         policy.return_origins.extend_from_slice(stage_origins);

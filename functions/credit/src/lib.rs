@@ -1,29 +1,42 @@
 //! What Stripe told, brought into the books: decode, then fulfil. One bad record never harms another.
 
+use std::time::Duration;
+
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::ids::EventId;
 use domain::time::Time;
 use edge::{Env, StartError};
-use settle::{Fulfilled, Settle};
+use settle::{Fulfilled, Settle, SettleError};
 use store::{Catalogs, Store, WebhookAudit};
-use stripe_event::{Event, Fact, Message};
+use stripe_event::{BadMessage, Event, Fact, Malformed, Message};
 
 pub struct Credit {
     store: Store,
     settle: Settle,
 }
 
+/// Lambda ends this function after 30 s, and with it every record of the batch. One record must give up before.
+const PATIENCE: Duration = Duration::from_secs(25);
+const CONTENTION_BUDGET: Duration = Duration::from_secs(15);
+
+/// Why a record goes back onto the queue.
+#[derive(Debug, thiserror::Error)]
+enum NotSettled {
+    #[error(transparent)]
+    Message(#[from] BadMessage),
+    #[error("the event: {0}")]
+    Event(#[from] Malformed),
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    #[error("it took too long")]
+    TookTooLong,
+}
+
 impl Credit {
     pub async fn from_env(env: &Env) -> Result<Credit, StartError> {
         let aws = edge::aws::config(env).await?;
-        // Half of what Lambda allows this function, so that contention ends as a failed record, not as a timeout.
-        let budget = std::time::Duration::from_secs(15);
-        let store = Store::open(
-            &aws,
-            env.optional("AWS_ENDPOINT_URL_DYNAMODB"),
-            &env.required("TABLE_NAME")?,
-            budget,
-        );
+        let endpoint = env.optional("AWS_ENDPOINT_URL_DYNAMODB");
+        let store = Store::open(&aws, endpoint, &env.required("TABLE_NAME")?, CONTENTION_BUDGET);
         let catalogs = Catalogs::new(store.clone());
         catalogs.current(edge::now()).await?;
         Ok(Credit { settle: Settle::from_env(env, store.clone(), catalogs)?, store })
@@ -33,15 +46,19 @@ impl Credit {
         edge::batch::each(event, |record| self.record(record, now)).await
     }
 
-    async fn record(&self, record: SqsMessage, now: Time) -> Result<(), StartError> {
+    async fn record(&self, record: SqsMessage, now: Time) -> Result<(), NotSettled> {
         let Message::StripeV1 { body, .. } = Message::parse(record.body.as_deref().unwrap_or_default())?;
         let event = stripe_event::decode(&body)?;
-        let outcome = self.settle_fact(&event, now).await?;
-        self.audit(&event, outcome, now).await;
-        Ok(())
+        let settled = tokio::time::timeout(PATIENCE, self.settle_fact(&event, now)).await;
+        let settled = settled.map_err(|_| NotSettled::TookTooLong).flatten();
+        self.audit(&event, settled.as_ref().unwrap_or(&"failed"), now).await;
+        settled.map(drop)
     }
 
-    async fn settle_fact(&self, event: &Event, now: Time) -> Result<&'static str, StartError> {
+    async fn settle_fact(&self, event: &Event, now: Time) -> Result<&'static str, NotSettled> {
+        if event.livemode != self.settle.livemode() {
+            return Ok("another mode's");
+        }
         let payment = match &event.fact {
             Fact::Paid(sighting) => &sighting.payment,
             Fact::Processing { .. } => return Ok("processing"),

@@ -235,6 +235,7 @@ async fn an_event_that_could_not_be_queued_is_asked_for_again_before_stripe_hang
         assert_refused(&webhook, &sqs, signed(SALE), 503, "busy", "deliver it again").await;
         assert!(start.elapsed().as_secs() < 10, "Stripe would not have waited");
     }
+    tokio::time::resume();
     sqs.turns(Mood::Well);
     assert_eq!(answer(&webhook, signed(SALE)).await.0, 200);
 }

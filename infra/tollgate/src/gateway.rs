@@ -3,6 +3,7 @@
 //! A function sees the event that AWS would send it, through the parser it uses there. Answers that never
 //! reach a function (401, 404, 413, 500) are AWS's own, to the byte.
 
+mod cors;
 mod event;
 mod routes;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use axum::Router;
 use axum::body::{Body as HttpBody, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use crate::keys::{BadToken, Claims, Tokens};
 use crate::loopback;
 use crate::template::Template;
+use cors::Cors;
 use event::Incoming;
 use routes::Routes;
 
@@ -37,16 +39,19 @@ const LARGEST_URL_BODY: usize = 6 * 1024 * 1024;
 
 pub struct Gateway {
     routes: Routes,
+    cors: Cors,
     with_url: Vec<String>,
     tokens: Tokens,
     invoke: Invoke,
 }
 
 impl Gateway {
-    pub fn new(template: &Template, tokens: Tokens, invoke: Invoke) -> Gateway {
+    /// Pages of `origins` may call the API.
+    pub fn new(template: &Template, origins: Vec<String>, tokens: Tokens, invoke: Invoke) -> Gateway {
         let with_url = template.functions.iter().filter(|function| function.has_url);
         let with_url = with_url.map(|function| function.name.clone()).collect();
-        Gateway { routes: Routes::new(template.routes()), with_url, tokens, invoke }
+        let (routes, cors) = (Routes::new(template.routes()), Cors::new(&template.cors, origins));
+        Gateway { routes, cors, with_url, tokens, invoke }
     }
 
     /// The API, function URLs at `/lambda-url/<name>`, and the stack's own routes before both.
@@ -56,6 +61,9 @@ impl Gateway {
     }
 
     async fn api(&self, id: &str, parts: &Parts, body: HttpBody) -> Result<Response, Refusal> {
+        if parts.method == Method::OPTIONS {
+            return Ok(self.cors.preflight(&parts.headers));
+        }
         let matched = self.routes.find(&parts.method, parts.uri.path()).ok_or(Refusal::NotFound)?;
         let claims = match matched.route.public {
             true => None,
@@ -63,7 +71,8 @@ impl Gateway {
         };
         let body = to_bytes(body, LARGEST_API_BODY).await.map_err(|_| Refusal::TooLarge)?;
         let event = event::of_api(&Incoming { id, parts, body: &body }, &matched, claims.as_ref());
-        let response = self.call(&matched.route.function, event).await.ok_or(Refusal::Broken)?;
+        let mut response = self.call(&matched.route.function, event).await.ok_or(Refusal::Broken)?;
+        self.cors.mark(&parts.headers, response.headers_mut());
         tracing::info!(route = matched.key(), status = response.status().as_u16(), "answered");
         Ok(response)
     }

@@ -1,6 +1,7 @@
 //! The `tollgate` command: everything that a developer runs on their own machine.
 
 pub mod clock;
+pub mod event;
 pub mod functions;
 pub mod gateway;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! The `tollgate` command. Without a subcommand it runs the local stack.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use domain::catalog::Catalog;
 use edge::StartError;
-use tollgate::keys::LocalFile;
+use serde_json::json;
+use tollgate::keys::{LocalFile, LocalStack};
 use tollgate::stack::{Options, RealStripe, Stack};
-use tollgate::{local, welcome};
+use tollgate::template::Template;
+use tollgate::{event, local, welcome};
 
 /// Takes the money and opens the gate: a Stripe monetization backend, here on your machine.
 #[derive(Parser)]
@@ -27,6 +30,9 @@ enum Command {
     Local(LocalArgs),
     /// Print a token that the local stack accepts
     Token(TokenArgs),
+    /// Print an event to invoke a function with, or the variables it needs to work on this stack
+    #[command(subcommand)]
+    Event(EventCommand),
     /// Check or publish a catalog
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -62,6 +68,46 @@ struct TokenArgs {
 }
 
 #[derive(Subcommand)]
+enum EventCommand {
+    /// A user buys a package
+    Checkout,
+    /// A user asks for their account
+    Entitlements,
+    /// A user spends tokens
+    Wallet,
+    /// The queue hands over what Stripe sent
+    Credit {
+        /// An event of Stripe's [default: one that changes nothing]
+        #[arg(long, value_name = "FILE")]
+        event: Option<PathBuf>,
+    },
+    /// Stripe calls the webhook: freshly signed, good for five minutes
+    Webhook {
+        /// An event of Stripe's [default: one that changes nothing]
+        #[arg(long, value_name = "FILE")]
+        event: Option<PathBuf>,
+        /// Which stack, if several were started in this folder
+        #[arg(long)]
+        product: Option<String>,
+    },
+    /// The variables of every function, for `sam local … --env-vars`
+    Env(EnvArgs),
+}
+
+#[derive(Args)]
+struct EnvArgs {
+    /// One list of NAME='value' for all functions, for `cargo lambda watch --env-file` or a shell
+    #[arg(long)]
+    dotenv: bool,
+    /// This machine's name where the functions run, such as host.docker.internal
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Which stack, if several were started in this folder
+    #[arg(long)]
+    product: Option<String>,
+}
+
+#[derive(Subcommand)]
 enum CatalogCommand {
     /// Report every mistake with its line and what to write instead
     Check {
@@ -78,6 +124,7 @@ fn main() -> ExitCode {
         None => run_local(cli.local),
         Some(Command::Local(args)) => run_local(args),
         Some(Command::Token(args)) => print_token(&args),
+        Some(Command::Event(wanted)) => print_event(wanted),
         Some(Command::Catalog(CatalogCommand::Check { file })) => check(&file),
     };
     match outcome {
@@ -127,10 +174,48 @@ async fn stop_requested() -> std::io::Result<()> {
 }
 
 fn print_token(args: &TokenArgs) -> Result<(), StartError> {
-    let stack = LocalFile::below(&std::env::current_dir()?).find(args.product.as_deref())?;
+    let stack = running(args.product.as_deref())?;
     let (email, scope) = (args.email.as_deref(), args.scope.as_deref());
     println!("{}", stack.tokens().mint(&args.user, email, scope, local::DEMO_TOKEN_TTL));
     Ok(())
+}
+
+/// The stack of this folder, whether it runs just now or not.
+fn running(product: Option<&str>) -> Result<LocalStack, StartError> {
+    Ok(LocalFile::below(&std::env::current_dir()?).find(product)?)
+}
+
+fn print_event(wanted: EventCommand) -> Result<(), StartError> {
+    // By the wall clock: a function that runs elsewhere knows no other, wherever the stack's has been moved to.
+    let now = edge::now();
+    let text = match wanted {
+        EventCommand::Checkout => event::CHECKOUT.to_owned(),
+        EventCommand::Entitlements => event::ENTITLEMENTS.to_owned(),
+        EventCommand::Wallet => event::WALLET.to_owned(),
+        EventCommand::Credit { event: file } => format!("{:#}\n", event::credit(&stripes(file)?, now)?),
+        EventCommand::Webhook { event: file, product } => {
+            let secret = &variables(product.as_deref(), "127.0.0.1")?["STRIPE_WEBHOOK_SECRET"];
+            format!("{:#}\n", event::webhook(&stripes(file)?, secret, now)?)
+        }
+        EventCommand::Env(args) => {
+            let variables = variables(args.product.as_deref(), &args.host)?;
+            match args.dotenv {
+                true => event::dotenv(&variables),
+                false => format!("{:#}\n", json!(event::by_function(&Template::embedded()?, &variables))),
+            }
+        }
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn variables(product: Option<&str>, host: &str) -> Result<event::Variables, StartError> {
+    let real_stripe = RealStripe::from_process()?;
+    Ok(event::variables(&Template::embedded()?, &running(product)?, real_stripe.as_ref(), host))
+}
+
+fn stripes(file: Option<PathBuf>) -> Result<String, StartError> {
+    let Some(file) = file else { return Ok(event::HARMLESS.to_owned()) };
+    Ok(std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?)
 }
 
 fn check(file: &Path) -> Result<(), StartError> {

@@ -13,7 +13,9 @@ pub struct Ports {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    #[error("port {0} is busy: stop what listens there, or choose other ports with --port N (0 picks free ones)")]
+    #[error(
+        "port {0} is busy: stop what listens there, or choose other ports with --port N (0 picks free ones)"
+    )]
     Busy(u16),
     #[error("--port {0} leaves no room: the stack takes four ports in a row")]
     TooHigh(u16),

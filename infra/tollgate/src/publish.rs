@@ -74,6 +74,7 @@ fn sold(catalog: &Catalog) -> Vec<Sold> {
 
 fn product(stack: &str, catalog: &Catalog, sold: &Sold) -> Result<Product, BadProductId> {
     let id = ProductId::parse(format!("{stack}-{}-{}", catalog.product.id, sold.id))?;
-    let envelope = Envelope { stack: Some(stack.to_owned()), item: sold.item.parse().ok(), ..Envelope::default() };
+    let envelope =
+        Envelope { stack: Some(stack.to_owned()), item: sold.item.parse().ok(), ..Envelope::default() };
     Ok(Product { id, name: sold.name.clone(), envelope })
 }

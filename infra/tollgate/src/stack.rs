@@ -92,8 +92,11 @@ impl Stack {
         parts.poller(&env, &source, &clock, &functions, options.first_retry).await?;
         let drain = Drain { queue, names: vec![source.queue] };
         let has_sandbox = sandbox.is_some();
-        let page = Local { clock: clock.clone(), sandbox, drain, stack: local.clone(), catalog: options.catalog };
-        let gateway = Gateway::new(&template, local.tokens(), invoke(functions, clock)).router(page.router());
+        let origins = [options.catalog.checkout.return_origins.clone(), env.list("RETURN_ORIGINS")].concat();
+        let page =
+            Local { clock: clock.clone(), sandbox, drain, stack: local.clone(), catalog: options.catalog };
+        let gateway = Gateway::new(&template, origins, local.tokens(), invoke(functions, clock));
+        let gateway = gateway.router(page.router());
         parts.serve_api(ports.api, gateway);
         file.record(&local)?;
         Ok(Stack { local, catalog_version, has_sandbox, stop: parts.stop, servers: parts.servers })
@@ -223,7 +226,7 @@ fn addressed(local: LocalStack, ports: &Ports) -> std::io::Result<LocalStack> {
 }
 
 /// What template.yaml sets for deployed functions, pointed at the local servers.
-fn settings(local: &LocalStack, queue: &str, real: Option<&RealStripe>) -> Env {
+pub fn settings(local: &LocalStack, queue: &str, real: Option<&RealStripe>) -> Env {
     let mut pairs = vec![
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
@@ -253,14 +256,21 @@ fn settings(local: &LocalStack, queue: &str, real: Option<&RealStripe>) -> Env {
 async fn open_table(env: &Env, template: &Template) -> Result<Store, StartError> {
     let aws = edge::aws::config(env).await?;
     let endpoint = env.required("AWS_ENDPOINT_URL_DYNAMODB")?;
-    let client = aws_sdk_dynamodb::Client::from_conf(config::Builder::from(&aws).endpoint_url(&endpoint).build());
+    let client =
+        aws_sdk_dynamodb::Client::from_conf(config::Builder::from(&aws).endpoint_url(&endpoint).build());
     template.table.create(&client, TABLE).await?;
     Ok(Store::open(&aws, Some(endpoint), TABLE, HTTP_BUDGET))
 }
 
-async fn publish_catalog(env: &Env, store: Store, options: &Options, clock: &Clock) -> Result<u32, StartError> {
+async fn publish_catalog(
+    env: &Env,
+    store: Store,
+    options: &Options,
+    clock: &Clock,
+) -> Result<u32, StartError> {
     let api_base = env.optional("STRIPE_API_BASE");
-    let stripe = Stripe::new(Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, STACK) })?;
+    let stripe =
+        Stripe::new(Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, STACK) })?;
     let (catalogs, now) = (Catalogs::new(store), clock.now());
     Ok(publish(&stripe, &catalogs, STACK, &options.text, &options.catalog, now).await?)
 }
@@ -268,7 +278,10 @@ async fn publish_catalog(env: &Env, store: Store, options: &Options, clock: &Clo
 fn invoke(functions: Arc<Functions>, clock: Clock) -> Invoke {
     Arc::new(move |name, request| {
         let (functions, now) = (functions.clone(), clock.now());
-        async move { functions.http(&name, request, now).await.expect("the template names only functions of ours") }.boxed()
+        async move {
+            functions.http(&name, request, now).await.expect("the template names only functions of ours")
+        }
+        .boxed()
     })
 }
 

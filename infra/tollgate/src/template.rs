@@ -4,8 +4,10 @@
 //! CloudFormation's tags lose their names in reading: `!GetAtt Queue.Arn` reads as the text `Queue.Arn`.
 
 mod table;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +23,7 @@ const STATE: &str = include_str!("../../state.yaml");
 #[derive(Debug, Clone)]
 pub struct Template {
     pub functions: Vec<Function>,
+    pub cors: Cors,
     pub table: Table,
     /// Dead letter queues come before the queues that name them.
     pub queues: Vec<QueueShape>,
@@ -30,6 +33,9 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
     pub name: String,
+    pub logical_id: String,
+    /// Names of the variables in its environment.
+    pub settings: BTreeSet<String>,
     pub routes: Vec<Route>,
     /// Whether it has a public function URL.
     pub has_url: bool,
@@ -45,6 +51,16 @@ pub struct Route {
     pub path: String,
     /// Whether it is open to callers without a token.
     pub public: bool,
+}
+
+/// How pages of other origins may call the HTTP API. Which origins those are is for each stage to say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Cors {
+    pub allow_methods: Vec<String>,
+    pub allow_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age: u32,
 }
 
 /// The queue that a function is fed from.
@@ -78,13 +94,17 @@ impl Template {
     fn parse(template: &str, state: &str) -> Result<Template, TemplateError> {
         let template = File::parse("template.yaml", template)?;
         let state = File::parse("state.yaml", state)?;
-        let functions = template.each("AWS::Serverless::Function", |_, it| function(it, &state))?;
+        let shared = template.settings_of_all();
+        let functions =
+            template.each("AWS::Serverless::Function", |id, it| function(id, it, &shared, &state))?;
+        let cors =
+            template.each("AWS::Serverless::HttpApi", |_, it: ApiProperties| Ok(it.cors_configuration.1))?;
+        let cors = template.only(cors, "one HTTP API is needed")?;
         let mut queues = state.each("AWS::SQS::Queue", queue)?;
         queues.sort_by_key(|queue| queue.settings.redrive.is_some());
         let tables = state.each("AWS::DynamoDB::Table", |_, it: table::Properties| Ok(Table::from(it)))?;
-        let [table] =
-            <[Table; 1]>::try_from(tables).map_err(|_| state.wrong("Resources", "one table is needed"))?;
-        Ok(Template { functions, table, queues })
+        let table = state.only(tables, "one table is needed")?;
+        Ok(Template { functions, cors, table, queues })
     }
 
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
@@ -96,6 +116,7 @@ impl Template {
 #[serde(rename_all = "PascalCase")]
 struct FunctionProperties {
     code_uri: String,
+    environment: Option<Environment>,
     #[serde(default)]
     events: BTreeMap<String, Resource>,
     function_url_config: Option<UrlConfig>,
@@ -103,8 +124,21 @@ struct FunctionProperties {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct Environment {
+    variables: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct UrlConfig {
     auth_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ApiProperties {
+    /// `!If`: a condition, what holds with it, and what holds without.
+    cors_configuration: (String, Cors, Value),
 }
 
 #[derive(Deserialize)]
@@ -128,7 +162,12 @@ struct QueueEvent {
     batch_size: i32,
 }
 
-fn function(properties: FunctionProperties, state: &File) -> Result<Function, String> {
+fn function(
+    logical_id: &str,
+    properties: FunctionProperties,
+    shared: &BTreeSet<String>,
+    state: &File,
+) -> Result<Function, String> {
     let name = properties.code_uri.rsplit('/').next().unwrap_or_default().to_owned();
     let (mut routes, mut reads) = (Vec::new(), None);
     for event in properties.events.into_values() {
@@ -142,7 +181,9 @@ fn function(properties: FunctionProperties, state: &File) -> Result<Function, St
         }
     }
     let has_url = properties.function_url_config.is_some_and(|config| config.auth_type == "NONE");
-    Ok(Function { name, routes, has_url, reads })
+    let own = properties.environment.into_iter().flat_map(|environment| environment.variables.into_keys());
+    let settings = own.chain(shared.iter().cloned()).collect();
+    Ok(Function { name, logical_id: logical_id.to_owned(), settings, routes, has_url, reads })
 }
 
 fn route(function: &str, event: HttpEvent) -> Route {
@@ -191,8 +232,21 @@ struct File {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Content {
+    globals: Option<Globals>,
     resources: BTreeMap<String, Resource>,
     outputs: BTreeMap<String, Output>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Globals {
+    function: GlobalFunction,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GlobalFunction {
+    environment: Environment,
 }
 
 /// A resource, or a function's event: both have a type and properties.
@@ -234,6 +288,16 @@ impl File {
         resources.map(read_each).collect()
     }
 
+    fn only<T>(&self, all: Vec<T>, problem: &str) -> Result<T, TemplateError> {
+        <[T; 1]>::try_from(all).map(|[one]| one).map_err(|_| self.wrong("Resources", problem))
+    }
+
+    /// Names of the variables that every function gets.
+    fn settings_of_all(&self) -> BTreeSet<String> {
+        let globals = self.content.globals.iter();
+        globals.flat_map(|globals| globals.function.environment.variables.keys().cloned()).collect()
+    }
+
     /// The resource behind an output that another template reads as `State.Outputs.<name>`.
     fn output(&self, reference: &str) -> Result<String, String> {
         let name = reference.rsplit('.').next().unwrap_or_default();
@@ -249,74 +313,4 @@ impl File {
 
 fn read<T: DeserializeOwned>(properties: Value) -> Result<T, String> {
     serde_json::from_value(properties).map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn the_template_lists_every_route_once() {
-        let template = Template::embedded().unwrap();
-        let routes: Vec<_> = template.routes().collect();
-        let keys: BTreeSet<_> = routes.iter().map(|route| (&route.method, &route.path)).collect();
-        assert_eq!(keys.len(), routes.len());
-        let named = |function: &str, key: &str| {
-            let (method, path) = key.split_once(' ').unwrap();
-            let found = routes.iter().find(|route| route.method == method && route.path == path);
-            assert_eq!(found.map(|route| route.function.as_str()), Some(function), "{key}");
-        };
-        for of_whom in ["me", "users/{user}"] {
-            named("checkout", &format!("POST /v1/{of_whom}/checkout"));
-            named("checkout", &format!("GET /v1/{of_whom}/checkout/{{id}}"));
-            named("wallet", &format!("POST /v1/{of_whom}/consume"));
-            named("entitlements", &format!("GET /v1/{of_whom}"));
-            named("entitlements", &format!("GET /v1/{of_whom}/wallet"));
-            named("entitlements", &format!("GET /v1/{of_whom}/wallet/entries"));
-        }
-    }
-
-    #[test]
-    fn only_the_price_list_is_public() {
-        let template = Template::embedded().unwrap();
-        let public = template.routes().filter(|route| route.public).map(|route| route.path.as_str());
-        assert_eq!(public.collect::<BTreeSet<_>>(), BTreeSet::from(["/v1/packages", "/v1/plans"]));
-    }
-
-    #[test]
-    fn stripe_reaches_the_webhook_alone_and_the_queue_feeds_credit() {
-        let template = Template::embedded().unwrap();
-        let with_url = template.functions.iter().filter(|function| function.has_url);
-        assert_eq!(with_url.map(|function| function.name.as_str()).collect::<Vec<_>>(), ["webhook"]);
-        let fed = template
-            .functions
-            .iter()
-            .filter_map(|function| Some((&function.name[..], function.reads.as_ref()?)));
-        let source = Source { queue: "WebhookQueue".to_owned(), batch_size: 10 };
-        assert_eq!(fed.collect::<Vec<_>>(), [("credit", &source)]);
-    }
-
-    #[test]
-    fn poison_goes_to_the_dead_letters_after_ten_receives() {
-        let template = Template::embedded().unwrap();
-        let [dead, webhook] = &template.queues[..] else { panic!("{:?}", template.queues) };
-        assert_eq!((&dead.name[..], &webhook.name[..]), ("WebhookDeadLetters", "WebhookQueue"));
-        let redrive = Redrive { dead_letter_queue: "WebhookDeadLetters".to_owned(), max_receive_count: 10 };
-        let fourteen_days_s = 14 * 24 * 3600;
-        assert_eq!(webhook.settings.redrive, Some(redrive));
-        assert_eq!(
-            (webhook.settings.visibility_timeout_s, webhook.settings.retention_s),
-            (180, fourteen_days_s)
-        );
-        assert_eq!((dead.settings.retention_s, &dead.settings.redrive), (fourteen_days_s, &None));
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_its_place() {
-        let broken = TEMPLATE.replace("BatchSize: 10", "BatchSize: ten");
-        let error = Template::parse(&broken, STATE).unwrap_err().to_string();
-        assert!(error.starts_with("template.yaml, Credit: "), "{error}");
-    }
 }

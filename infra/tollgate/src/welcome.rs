@@ -12,7 +12,9 @@ pub fn log_to_stderr() {
     let level = std::env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok());
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time();
     // The local table warns of every lost race, which is what it is there to decide.
-    let shown = Targets::new().with_default(level.unwrap_or(LevelFilter::WARN)).with_target("dynoxide", LevelFilter::ERROR);
+    let shown = Targets::new()
+        .with_default(level.unwrap_or(LevelFilter::WARN))
+        .with_target("dynoxide", LevelFilter::ERROR);
     tracing_subscriber::registry().with(log).with(shown).init();
 }
 
@@ -21,10 +23,17 @@ pub fn print(stack: &Stack) {
     let token = local.tokens().mint(DEMO_USER, None, None, DEMO_TOKEN_TTL);
     let (api, stripe) = (&local.api, &local.stripe);
     let pay = match stack.has_sandbox {
-        true => format!("curl -s {stripe}/_sandbox/checkout/$C/pay -d '{{\"card\":\"4242 4242 4242 4242\"}}'"),
-        false => "echo 'open the url of the line above in a browser, and pay with 4242 4242 4242 4242'".to_owned(),
+        true => {
+            format!("curl -s {stripe}/_sandbox/checkout/$C/pay -d '{{\"card\":\"4242 4242 4242 4242\"}}'")
+        }
+        false => {
+            "echo 'open the url of the line above in a browser, and pay with 4242 4242 4242 4242'".to_owned()
+        }
     };
-    println!("Tollgate with the catalog of {} (version {}). Copy and paste:", local.product, stack.catalog_version);
+    println!(
+        "Tollgate with the catalog of {} (version {}). Copy and paste:",
+        local.product, stack.catalog_version
+    );
     println!();
     println!("export T={token}");
     println!(

@@ -125,7 +125,8 @@ pub fn decide(account: &Account, command: &Command, catalog: &Catalog, now: Time
             Detail::Consume { action, amount: spend.amount }
         }
         Act::Checkout(request) => {
-            draft.account.customer = Some(request.customer.clone());
+            // The first stays: two requests that race to create one must not take turns.
+            draft.account.customer.get_or_insert_with(|| request.customer.clone());
             Detail::Checkout(request.clone())
         }
     };

@@ -59,7 +59,7 @@ macro_rules! id {
     };
 }
 
-id!(/** A user as the identity provider's `sub` names them: 1 to 128 bytes of anything. */ UserId, "user id", user);
+id!(/** A user as the identity provider's `sub` names them: 1 to 128 bytes. */ UserId, "user id", user);
 id!(/** What a client sends as `Idempotency-Key`: 1 to 128 visible ASCII characters. */ RequestKey, "Idempotency-Key", request_key);
 id!(/** Stripe's `cus_…`. */ CustomerId, "customer id", customer);
 id!(/** Stripe's `cs_…`: a Checkout session. */ CheckoutId, "checkout id", checkout);
@@ -72,8 +72,11 @@ id!(/** Something a user does that costs tokens. */ ActionId, "action id", catal
 id!(/** Something a plan allows: a flag, a gauge or a meter. */ FeatureId, "feature id", catalog_word);
 
 fn user(text: &str) -> Option<&'static str> {
+    // Stripe's metadata must give it back exactly as it was written.
+    let odd = text.trim() != text || text.chars().any(char::is_control);
     match text.len() {
         0 => Some("must not be empty"),
+        1..=128 if odd => Some("must have no control characters and no space at its ends"),
         1..=128 => None,
         _ => Some("must be at most 128 bytes"),
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CustomerId, PackageId, PaymentId, UserId};
+use crate::ids::{CheckoutId, CustomerId, PackageId, PaymentId, UserId};
 use crate::money::Money;
 
 /// Money that arrived. Only what both a Checkout session and its payment intent carry,
@@ -13,6 +13,30 @@ pub struct Payment {
     pub customer: Option<CustomerId>,
     pub paid: Money,
     pub envelope: Envelope,
+}
+
+/// Something was to be paid, and nothing names the intent that paid it. Named after the session instead,
+/// the sale would be credited again when its intent is heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("something was to be paid, but no payment intent is named")]
+pub struct NoIntent;
+
+impl PaymentId {
+    /// What a Checkout session's sale is called by everyone who reads it: its intent, or the session itself
+    /// where nothing was charged and so no intent can ever tell of it.
+    pub fn of_sale(
+        session: &CheckoutId,
+        intent: Option<PaymentId>,
+        paid: Money,
+    ) -> Result<PaymentId, NoIntent> {
+        match intent {
+            Some(intent) => Ok(intent),
+            None if paid.amount_minor == 0 => {
+                Ok(PaymentId::parse(session.as_str()).expect("a session's id names a payment too"))
+            }
+            None => Err(NoIntent),
+        }
+    }
 }
 
 /// The metadata that everything Tollgate creates in Stripe carries.
@@ -99,5 +123,23 @@ impl TryFrom<String> for Item {
     type Error = BadItem;
     fn try_from(text: String) -> Result<Item, BadItem> {
         text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    #[test]
+    fn a_sale_has_one_name_whoever_reads_it() {
+        let session = CheckoutId::parse("cs_1").unwrap();
+        let intent = || Some(PaymentId::parse("pi_1").unwrap());
+        let euros = |amount_minor| Money { amount_minor, currency: Currency::parse("eur").unwrap() };
+        let named = |intent, amount| PaymentId::of_sale(&session, intent, euros(amount)).map(String::from);
+        assert_eq!(named(intent(), 999).as_deref(), Ok("pi_1"));
+        assert_eq!(named(intent(), 0).as_deref(), Ok("pi_1"));
+        assert_eq!(named(None, 0).as_deref(), Ok("cs_1"));
+        assert_eq!(named(None, 999), Err(NoIntent));
     }
 }

@@ -73,7 +73,7 @@ impl Problem {
 
     /// A failure on our side: `cause` goes to the log only.
     pub fn internal(cause: impl std::fmt::Display) -> Problem {
-        let detail = "nothing is lost; report this with the request_id if it persists";
+        let detail = "report this with its request_id if it persists";
         Problem { cause: Some(cause.to_string()), ..Problem::new(Code::Internal, detail) }
     }
 

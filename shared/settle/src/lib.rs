@@ -1,5 +1,7 @@
 //! Where Stripe meets the books: every trigger that hears of a payment calls the same [`Settle::fulfil`].
 
+use std::time::Duration;
+
 use domain::cause::Cause;
 use domain::decide::{Act, Command, Refusal};
 use domain::entry::{Detail, Entry};
@@ -9,7 +11,7 @@ use domain::payment::Payment;
 use domain::time::Time;
 use edge::{BadSetting, Env};
 use store::{Applied, Catalogs, Store, StoreError, Unclaimed};
-use stripe_api::{BadSettings, Settings, Stripe, StripeError};
+use stripe_api::{Settings, Stripe, StripeError};
 
 /// Brings facts from Stripe into the books, exactly once. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +22,9 @@ pub struct Settle {
     stack: String,
 }
 
+/// A request calls Stripe at most twice, and has to answer before Lambda ends it after 28 s.
+const STRIPE_BUDGET: Duration = Duration::from_secs(9);
+
 /// What came of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fulfilled {
@@ -29,6 +34,13 @@ pub enum Fulfilled {
     /// Paid, but nobody's, or for nothing we know: kept until an operator attaches it.
     Unclaimed(&'static str),
     /// Another deployment's, which hears of it too.
+    AnotherStack,
+}
+
+/// Whose payment it is.
+enum Owner {
+    User(UserId),
+    Nobody,
     AnotherStack,
 }
 
@@ -50,14 +62,28 @@ impl Fault for SettleError {
 }
 
 impl Settle {
-    /// Reads the settings `STRIPE_SECRET_KEY`, `STACK_NAME` and, for another Stripe than Stripe's, `STRIPE_API_BASE`.
+    /// Reads the settings `STRIPE_SECRET_KEY`, `STRIPE_MODE`, `STACK_NAME` and, for another Stripe than Stripe's,
+    /// `STRIPE_API_BASE`. A key of the other mode refuses the start: test cards must never buy live tokens.
     pub fn from_env(env: &Env, store: Store, catalogs: Catalogs) -> Result<Settle, BadSetting> {
         let stack = env.required("STACK_NAME")?;
         let api_base = env.optional("STRIPE_API_BASE");
-        let settings = Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, &stack) };
-        let wrong =
-            |error: BadSettings| BadSetting::Wrong { name: "STRIPE_SECRET_KEY", problem: error.to_string() };
-        Ok(Settle { store, catalogs, stripe: Stripe::new(settings).map_err(wrong)?, stack })
+        let mode = env.required("STRIPE_MODE")?;
+        let settings = Settings {
+            api_base,
+            budget: STRIPE_BUDGET,
+            ..Settings::new(env.required("STRIPE_SECRET_KEY")?, &stack)
+        };
+        let wrong = |problem: String| BadSetting::Wrong { name: "STRIPE_SECRET_KEY", problem };
+        let stripe = Stripe::new(settings).map_err(|error| wrong(error.to_string()))?;
+        match (mode.as_str(), stripe.livemode()) {
+            ("test", false) | ("live", true) => Ok(Settle { store, catalogs, stripe, stack }),
+            _ => Err(wrong(format!("it is not a key of the mode that STRIPE_MODE names, {mode}"))),
+        }
+    }
+
+    /// Whether real money moves.
+    pub fn livemode(&self) -> bool {
+        self.stripe.livemode()
     }
 
     pub fn stripe(&self) -> &Stripe {
@@ -79,8 +105,10 @@ impl Settle {
         if payment.envelope.stack.as_ref().is_some_and(|stack| *stack != self.stack) {
             return Ok(Fulfilled::AnotherStack);
         }
-        let Some(user) = self.owner(payment).await? else {
-            return self.unclaimed(payment, "no owner", seen_in, now).await;
+        let user = match self.owner(payment).await? {
+            Owner::User(user) => user,
+            Owner::Nobody => return self.unclaimed(payment, "no owner", seen_in, now).await,
+            Owner::AnotherStack => return Ok(Fulfilled::AnotherStack),
         };
         let (Some(version), Some(item)) = (payment.envelope.catalog, payment.envelope.item.clone()) else {
             return self.unclaimed(payment, "no item", seen_in, now).await;
@@ -106,7 +134,7 @@ impl Settle {
     }
 
     /// In order: the object's metadata, our pointer of its customer, the customer's own metadata.
-    async fn owner(&self, payment: &Payment) -> Result<Option<UserId>, SettleError> {
+    async fn owner(&self, payment: &Payment) -> Result<Owner, SettleError> {
         let pointed = match &payment.customer {
             Some(customer) => self.store.customer_owner(customer).await?,
             None => None,
@@ -115,13 +143,19 @@ impl Settle {
             if pointed.as_ref().is_some_and(|pointed| pointed != user) {
                 tracing::warn!(payment = %payment.id, "metadata and customer name different users; metadata wins");
             }
-            return Ok(Some(user.clone()));
+            return Ok(Owner::User(user.clone()));
         }
-        let (None, Some(customer)) = (&pointed, &payment.customer) else { return Ok(pointed) };
-        let envelope = self.stripe.customer_owner(customer).await?;
-        Ok(envelope
-            .filter(|envelope| envelope.stack.as_ref() == Some(&self.stack))
-            .and_then(|envelope| envelope.user))
+        let customer = match (pointed, &payment.customer) {
+            (Some(user), _) => return Ok(Owner::User(user)),
+            (None, None) => return Ok(Owner::Nobody),
+            (None, Some(customer)) => customer,
+        };
+        let envelope = self.stripe.customer_owner(customer).await?.unwrap_or_default();
+        Ok(match (envelope.stack, envelope.user) {
+            (Some(stack), _) if stack != self.stack => Owner::AnotherStack,
+            (Some(_), Some(user)) => Owner::User(user),
+            _ => Owner::Nobody,
+        })
     }
 
     async fn unclaimed(
@@ -142,8 +176,16 @@ impl Settle {
 
 /// The same payment told differently is a fact worth an alarm; the first telling stands.
 fn expect_same(entry: &Entry, payment: &Payment) {
-    let same = matches!(&entry.detail, Detail::Purchase { paid, .. } if *paid == payment.paid);
+    let told = &payment.envelope;
+    let same = match &entry.detail {
+        Detail::Purchase { item, catalog, paid, customer } => {
+            told.user.as_ref().is_none_or(|user| *user == entry.user)
+                && (told.item.as_ref(), told.catalog) == (Some(item), Some(*catalog))
+                && (paid, customer) == (&payment.paid, &payment.customer)
+        }
+        _ => false,
+    };
     if !same {
-        tracing::error!(payment = %payment.id, seq = entry.seq, "this payment was booked with another amount");
+        tracing::error!(payment = %payment.id, seq = entry.seq, "this payment was booked with other contents");
     }
 }

@@ -11,7 +11,6 @@ use domain::account::Account;
 use domain::catalog::Catalog;
 use domain::decide::{Change, Command, Fence, Refusal, decide};
 use domain::entry::Entry;
-use domain::fault::Fault;
 use domain::ids::UserId;
 use domain::time::Time;
 use tokio::time::Instant;
@@ -32,11 +31,19 @@ pub enum Applied {
     KeyReused,
 }
 
+/// What one round came to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one round and is never stored")]
+enum Round {
+    Settled(Applied),
+    /// Decide again, on this account if the table showed it.
+    Again(Option<Account>),
+}
+
 /// How one attempt to write ended.
 enum Attempt {
     Written,
-    /// The cause has an entry; it answers, whatever else failed.
-    Exists(Entry),
+    /// The cause has an entry; it answers, whatever else failed. Here it is, where the table showed it.
+    Exists(Option<Entry>),
     /// Somebody else wrote the account first; this is what it is now, where the table said so.
     Moved(Option<Account>),
 }
@@ -53,19 +60,24 @@ impl Store {
         let mut contention = Contention::within(self.budget);
         let mut known: Option<Account> = None;
         loop {
-            match self.attempt(user, command, catalog, now, known.take()).await {
-                Ok(Ok(applied)) => return Ok(applied),
-                Ok(Err(moved)) => {
+            let round = self.attempt(user, command, catalog, now, known.take());
+            // Cut off, a round's outcome is unknown; the cause makes the same command safe to send again.
+            let Ok(round) = tokio::time::timeout_at(contention.deadline, round).await else {
+                return Err(StoreError::Busy("no answer in time".to_owned()));
+            };
+            match round {
+                Ok(Round::Settled(applied)) => return Ok(applied),
+                Ok(Round::Again(moved)) => {
                     known = moved;
                     contention.wait("others keep writing this account").await?;
                 }
-                Err(error) if error.is_retryable() => contention.wait(error).await?,
+                Err(StoreError::Busy(cause)) => contention.wait(&cause).await?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// One round. `Err` inside means: decide again, on this account if given.
+    /// One round of reading, deciding and writing.
     async fn attempt(
         &self,
         user: &UserId,
@@ -73,7 +85,7 @@ impl Store {
         catalog: &Catalog,
         now: Time,
         known: Option<Account>,
-    ) -> Result<Result<Applied, Option<Account>>, StoreError> {
+    ) -> Result<Round, StoreError> {
         let account = match known {
             Some(account) => account,
             None => self.account(user, Read::Consistent).await?,
@@ -83,15 +95,19 @@ impl Store {
             // The first attempt may have been what made a second impossible: its entry, if any, is the answer.
             Err(refusal) => {
                 let before = self.entry(&command.cause).await?;
-                return Ok(Ok(
-                    before.map_or(Applied::Refused(refusal), |entry| before_or_reused(entry, command))
-                ));
+                let applied =
+                    before.map_or(Applied::Refused(refusal), |entry| before_or_reused(entry, command));
+                return Ok(Round::Settled(applied));
             }
         };
         Ok(match self.commit(&change).await? {
-            Attempt::Written => Ok(Applied::Done(change.entry.entry)),
-            Attempt::Exists(entry) => Ok(before_or_reused(entry, command)),
-            Attempt::Moved(account) => Err(account),
+            Attempt::Written => Round::Settled(Applied::Done(change.entry.entry)),
+            Attempt::Exists(Some(entry)) => Round::Settled(before_or_reused(entry, command)),
+            Attempt::Exists(None) => match self.entry(&command.cause).await? {
+                Some(entry) => Round::Settled(before_or_reused(entry, command)),
+                None => Round::Again(None),
+            },
+            Attempt::Moved(account) => Round::Again(account),
         })
     }
 
@@ -160,9 +176,7 @@ fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, S
             .map(|reason| reason.item())
     };
     if let Some(existing) = failed(0) {
-        // Without the image the entry is there all the same: the next round reads it.
-        let entry = existing.cloned().map(items::to_entry).transpose()?;
-        return Ok(entry.map_or(Attempt::Moved(None), Attempt::Exists));
+        return Ok(Attempt::Exists(existing.cloned().map(items::to_entry).transpose()?));
     }
     if let Some(moved) = failed(1) {
         let account = moved.cloned().map(|item| items::to_account(user.clone(), item)).transpose()?;

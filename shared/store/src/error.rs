@@ -1,6 +1,6 @@
 //! Three ways in which the table fails its caller.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use domain::fault::Fault;
 
@@ -32,10 +32,18 @@ impl StoreError {
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
-        let text = DisplayErrorContext(&error).to_string();
+        // Never the raw response, which may hold an item.
         let code = error.code().unwrap_or_default();
-        match error {
-            SdkError::ServiceError(_) if !is_passing(code) => StoreError::Refused(text),
+        let text = match &error {
+            SdkError::ServiceError(_) => format!("{code}: {}", error.message().unwrap_or("no message")),
+            SdkError::ConstructionFailure(_) => "the request could not be made".to_owned(),
+            SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+            SdkError::DispatchFailure(_) => "no connection".to_owned(),
+            _ => "no readable answer".to_owned(),
+        };
+        match &error {
+            // An answer that names no fault, such as a proxy's 503, does not say that nothing was done.
+            SdkError::ServiceError(_) if !is_passing(code) && !code.is_empty() => StoreError::Refused(text),
             SdkError::ConstructionFailure(_) => StoreError::Refused(text),
             _ => StoreError::Busy(text),
         }

@@ -176,22 +176,20 @@ fn status(session: &CheckoutSession) -> Result<SessionStatus, StripeError> {
     }
 }
 
-/// Named after the intent if money moved, else after the session.
 fn payment(
     session: &CheckoutSession,
     customer: Option<CustomerId>,
     envelope: Envelope,
 ) -> Result<Payment, StripeError> {
-    let intent = session.payment_intent.as_ref().map(|intent| intent.id().as_str());
-    let id = match (&session.payment_status, intent) {
-        (CheckoutSessionPaymentStatus::Paid, Some(intent)) => intent,
-        _ => session.id.as_str(),
-    };
-    let id = PaymentId::parse(id).map_err(|bad| unreadable(bad.to_string()))?;
+    let intent = session.payment_intent.as_ref().map(|intent| PaymentId::parse(intent.id().as_str()));
+    let intent = intent.transpose().map_err(|bad| unreadable(bad.to_string()))?;
     let amount_minor = session.amount_total.ok_or_else(|| unreadable("no amount_total"))?;
     let currency = session.currency.as_ref().ok_or_else(|| unreadable("no currency"))?;
     let currency = Currency::parse(&currency.to_string()).map_err(|bad| unreadable(bad.to_string()))?;
-    Ok(Payment { id, customer, paid: Money { amount_minor, currency }, envelope })
+    let paid = Money { amount_minor, currency };
+    let id = CheckoutId::parse(session.id.as_str()).map_err(|bad| unreadable(bad.to_string()))?;
+    let id = PaymentId::of_sale(&id, intent, paid).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Payment { id, customer, paid, envelope })
 }
 
 fn unreadable(problem: impl Into<String>) -> StripeError {

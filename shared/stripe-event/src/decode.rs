@@ -5,7 +5,7 @@
 
 use domain::ids::{CheckoutId, CustomerId, EventId, PaymentId};
 use domain::money::{Currency, Money};
-use domain::payment::{Envelope, Payment};
+use domain::payment::{Envelope, NoIntent, Payment};
 use domain::time::Time;
 use serde_json::Value;
 
@@ -91,12 +91,10 @@ fn session(session: &Value) -> Result<Fact, Malformed> {
 
 fn sale(session: &Value, id: CheckoutId) -> Result<Sighting, Malformed> {
     let paid = money(session, "amount_total")?;
-    let payment_id = match reference(session, "payment_intent")? {
-        Some(intent) => intent_id(intent, "payment_intent")?,
-        // Nothing was charged, so no event about an intent can ever tell of this sale again.
-        None if paid.amount_minor == 0 => payment_id(id.as_str(), "id")?,
-        None => return Err(wrong("payment_intent", "an intent, though there was something to pay")),
-    };
+    let intent = reference(session, "payment_intent")?;
+    let intent = intent.map(|intent| intent_id(intent, "payment_intent")).transpose()?;
+    let payment_id = PaymentId::of_sale(&id, intent, paid)
+        .map_err(|NoIntent| wrong("payment_intent", "an intent, though there was something to pay"))?;
     Ok(Sighting { payment: payment(session, payment_id, paid)?, session: Some(id) })
 }
 

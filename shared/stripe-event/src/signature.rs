@@ -37,12 +37,10 @@ pub struct Verifier {
 /// ```compile_fail
 /// let forged: stripe_event::VerifiedEvent = serde_json::from_str("{}").unwrap();
 /// ```
-/// while one that was verified is read like this:
+/// while to read one needs nothing more:
 /// ```
-/// let body = String::from("{}");
-/// let id = domain::ids::EventId::parse("evt_1").unwrap();
-/// fn is_ours(event: &stripe_event::VerifiedEvent, id: &domain::ids::EventId) -> bool {
-///     event.id() == id && event.livemode()
+/// fn live(event: &stripe_event::VerifiedEvent) -> Option<&domain::ids::EventId> {
+///     event.livemode().then(|| event.id())
 /// }
 /// ```
 pub struct VerifiedEvent {

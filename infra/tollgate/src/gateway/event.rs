@@ -179,7 +179,45 @@ fn flat(claim: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::routes::Routes;
     use super::*;
+    use crate::event::{CHECKOUT, ENTITLEMENTS, WALLET};
+    use crate::template::Template;
+
+    /// Which fields there are, and of which kind, whatever they say.
+    fn shape(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect()
+            }
+            Value::String(_) => json!("text"),
+            Value::Number(_) => json!("number"),
+            other => other.clone(),
+        }
+    }
+
+    #[test]
+    fn the_files_in_events_are_what_a_function_is_sent() {
+        let template = Template::embedded().unwrap();
+        let routes = Routes::new(template.routes());
+        for file in [CHECKOUT, ENTITLEMENTS, WALLET] {
+            let file: Value = serde_json::from_str(file).unwrap();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let context = &file["requestContext"];
+            let mut request = axum::http::Request::builder();
+            request = request.method(&text(&context["http"]["method"])[..]).uri(text(&file["rawPath"]));
+            for (name, value) in file["headers"].as_object().unwrap() {
+                request = request.header(name, text(value));
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let matched = routes.find(&parts.method, parts.uri.path()).unwrap();
+            let claims = context["authorizer"]["jwt"]["claims"].as_object();
+            let body = text(&file["body"]);
+            let sent = of_api(&Incoming { id: "id", parts: &parts, body: body.as_bytes() }, &matched, claims);
+            assert_eq!(shape(&sent), shape(&file));
+            assert_eq!((&sent["routeKey"], &sent["body"]), (&file["routeKey"], &file["body"]));
+        }
+    }
 
     #[test]
     fn claims_are_flattened_as_api_gateway_does() {

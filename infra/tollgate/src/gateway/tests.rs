@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+const APP: &str = "https://app.example";
+
 struct Served {
     url: String,
     tokens: Tokens,
@@ -25,7 +27,8 @@ struct Answer {
 
 async fn serve(invoke: Invoke) -> Served {
     let tokens = Tokens::new(b"key");
-    let gateway = Gateway::new(&Template::embedded().unwrap(), tokens.clone(), invoke);
+    let origins = vec![APP.to_owned()];
+    let gateway = Gateway::new(&Template::embedded().unwrap(), origins, tokens.clone(), invoke);
     let router = gateway.router(Router::new().route("/", get(async || "page")));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -53,6 +56,7 @@ fn mirror() -> Invoke {
             FunctionResponse::builder()
                 .status(201)
                 .header("x-made", "yes")
+                .header("access-control-allow-origin", "*")
                 .body(seen.to_string().into())
                 .unwrap()
         })
@@ -224,4 +228,57 @@ async fn the_stacks_own_routes_come_first_and_foreign_hosts_reach_nothing() {
     }
     let port = served.url.rsplit_once(':').unwrap().1;
     assert_eq!(served.get("/v1/plans", &[("host", &format!("localhost:{port}"))]).await.status, 201);
+}
+
+const ALLOWED: [(&str, &str); 4] = [
+    ("access-control-allow-origin", APP),
+    ("access-control-allow-methods", "GET,POST"),
+    ("access-control-allow-headers", "authorization,content-type,idempotency-key"),
+    ("access-control-max-age", "3600"),
+];
+
+/// All that an answer says of CORS.
+fn cors(answer: &Answer) -> Vec<(&str, &str)> {
+    let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    headers.filter(|(name, _)| name.starts_with("access-control-")).collect()
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_without_a_token_and_without_a_function() {
+    let served = serve(Arc::new(|_, _| panic!("no function is asked"))).await;
+    let asks = [("origin", APP), ("access-control-request-method", "POST")];
+    for path in ["/v1/me/consume", "/v1/nothing"] {
+        let answer = served.send("OPTIONS", path, &asks, Vec::new()).await;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
+        assert_eq!(cors(&answer), ALLOWED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_are_permitted_nothing() {
+    let served = serve(mirror()).await;
+    for origin in ["https://evil.example", "http://app.example", "https://app.example:8443", "null"] {
+        let asks = [("origin", origin), ("access-control-request-method", "GET")];
+        let preflight = served.send("OPTIONS", "/v1/plans", &asks, Vec::new()).await;
+        assert_eq!((preflight.status, cors(&preflight)), (204, vec![]), "{origin}");
+        let answer = served.get("/v1/plans", &asks[..1]).await;
+        assert_eq!((answer.status, cors(&answer)), (201, vec![]), "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_reads_what_a_function_answers() {
+    let served = serve(mirror()).await;
+    let answer = served.get("/v1/plans", &[("origin", APP)]).await;
+    let exposed = ("access-control-expose-headers", "idempotency-key,retry-after");
+    assert_eq!(cors(&answer), [("access-control-allow-origin", APP), exposed]);
+    assert_eq!(cors(&served.get("/v1/me", &[("origin", APP)]).await), [], "no function answered");
+    assert_eq!(cors(&served.get("/v1/plans", &[]).await), [], "no page asked");
+}
+
+#[tokio::test]
+async fn a_function_url_leaves_cors_to_its_function() {
+    let served = serve(mirror()).await;
+    let answer = served.send("OPTIONS", "/lambda-url/webhook", &[("origin", APP)], Vec::new()).await;
+    assert_eq!((answer.status, cors(&answer)), (201, vec![("access-control-allow-origin", "*")]));
 }

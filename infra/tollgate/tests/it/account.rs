@@ -19,7 +19,10 @@ async fn a_new_user_has_the_default_plan_and_nothing_else() {
     assert_eq!(me["features"]["hd_photos"]["allowed"], false);
     let messages = &me["features"]["messages"];
     assert_eq!((&messages["kind"], &messages["used"]), (&json!("meter"), &json!(0)));
-    assert!(messages["limit"].is_u64() && messages["resets_at"].as_str().unwrap().ends_with("T00:00:00Z"), "{messages}");
+    assert!(
+        messages["limit"].is_u64() && messages["resets_at"].as_str().unwrap().ends_with("T00:00:00Z"),
+        "{messages}"
+    );
 }
 
 #[tokio::test]
@@ -32,7 +35,9 @@ async fn lots_say_where_tokens_came_from() {
     let lots = me["wallet"]["lots"].as_array().unwrap();
     let seen = lots.iter().map(|lot| (lot["source"].as_str().unwrap(), lot["remaining"].as_u64().unwrap()));
     assert_eq!(seen.collect::<Vec<_>>(), [("bonus", 25), ("purchase", 250)]);
-    assert!(lots.iter().all(|lot| lot["expires_at"].is_null() && lot["id"].as_str().unwrap().starts_with("pi_")));
+    assert!(
+        lots.iter().all(|lot| lot["expires_at"].is_null() && lot["id"].as_str().unwrap().starts_with("pi_"))
+    );
     assert_eq!(world.service().get("/v1/users/ada").await.json, me);
 }
 
@@ -45,7 +50,8 @@ async fn the_journal_tells_the_whole_story_page_by_page() {
     for number in 0..3 {
         ada.post_once("/v1/me/consume", &format!("k{number}"), json!({ "action": "photo" })).await;
     }
-    let (mut kinds, mut balances, mut path) = (Vec::new(), Vec::new(), "/v1/me/wallet/entries?limit=2".to_owned());
+    let (mut kinds, mut balances, mut path) =
+        (Vec::new(), Vec::new(), "/v1/me/wallet/entries?limit=2".to_owned());
     loop {
         let page = ada.get(&path).await.json;
         for entry in page["entries"].as_array().unwrap() {
@@ -59,7 +65,10 @@ async fn the_journal_tells_the_whole_story_page_by_page() {
     assert_eq!(balances, [260, 265, 270, 275, 0]);
     let newest = &ada.get("/v1/me/wallet/entries?limit=1").await.json["entries"][0];
     assert_eq!((&newest["cause"], &newest["action"]), (&json!("req:ada:consume:k2"), &json!("photo")));
-    assert_eq!((&newest["postings"][0]["from"], &newest["postings"][0]["to"]), (&json!("lot"), &json!("spent")));
+    assert_eq!(
+        (&newest["postings"][0]["from"], &newest["postings"][0]["to"]),
+        (&json!("lot"), &json!("spent"))
+    );
     for odd in ["limit=0", "limit=101", "limit=x", "cursor=x"] {
         ada.get(&format!("/v1/me/wallet/entries?{odd}")).await.expect_problem(400, "invalid_request");
     }
@@ -73,11 +82,28 @@ async fn anybody_may_read_the_price_list() {
         world.http.send(hyper::Method::GET, &url, &[], String::new()).await.json
     };
     let packages = read("/v1/packages").await;
-    let seen: Vec<_> = packages["packages"].as_array().unwrap().iter().map(|package| {
-        (package["id"].as_str().unwrap(), package["tokens"].as_u64().unwrap(), package["bonus"].as_u64().unwrap(),
-            package["price"]["amount_minor"].as_i64().unwrap())
-    }).collect();
-    assert_eq!(seen, [("small", 100, 0, 499), ("medium", 250, 25, 999), ("large", 600, 100, 1999), ("mega", 1500, 300, 3999)]);
+    let seen: Vec<_> = packages["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            (
+                package["id"].as_str().unwrap(),
+                package["tokens"].as_u64().unwrap(),
+                package["bonus"].as_u64().unwrap(),
+                package["price"]["amount_minor"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("small", 100, 0, 499),
+            ("medium", 250, 25, 999),
+            ("large", 600, 100, 1999),
+            ("mega", 1500, 300, 3999)
+        ]
+    );
     let plans = read("/v1/plans").await["plans"].as_array().unwrap().clone();
     let ids: Vec<_> = plans.iter().map(|plan| plan["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["free", "premium", "elite"]);
@@ -92,7 +118,10 @@ async fn without_a_good_token_the_gateway_answers_as_aws_does() {
     let mut stranger = world.user("ada");
     stranger.token = "nonsense".to_owned();
     let answer = stranger.get("/v1/me").await;
-    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::UNAUTHORIZED, r#"{"message":"Unauthorized"}"#));
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (StatusCode::UNAUTHORIZED, r#"{"message":"Unauthorized"}"#)
+    );
     let answer = world.user("ada").get("/v1/nothing").await;
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#));
 }

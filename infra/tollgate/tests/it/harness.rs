@@ -87,7 +87,8 @@ impl World {
     /// A form sent to Stripe's API.
     pub async fn stripe_update(&self, path: &str, form: &str) {
         let bearer = format!("Bearer {}", self.local().stripe_secret_key);
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let headers =
+            [("authorization", bearer.as_str()), ("content-type", "application/x-www-form-urlencoded")];
         let url = format!("{}{path}", self.local().stripe);
         let answer = self.http.send(Method::POST, &url, &headers, form.to_owned()).await;
         assert!(answer.status.is_success(), "{}", answer.text);
@@ -165,7 +166,8 @@ impl World {
     }
 
     async fn aws(&self) -> aws_config::SdkConfig {
-        let pairs = [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")];
+        let pairs =
+            [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")];
         let env = edge::Env::given(pairs.map(|(name, value)| (name, value.to_owned())));
         edge::aws::config(&env).await.unwrap()
     }
@@ -278,7 +280,11 @@ impl Answer {
         assert_eq!((self.status.as_u16(), self.json["code"].as_str()), (status, Some(code)), "{}", self.text);
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
         for field in ["type", "title", "detail", "request_id"] {
-            assert!(self.json[field].as_str().is_some_and(|text| !text.is_empty()), "no {field}: {}", self.text);
+            assert!(
+                self.json[field].as_str().is_some_and(|text| !text.is_empty()),
+                "no {field}: {}",
+                self.text
+            );
         }
         assert_eq!(self.json["status"], status);
     }

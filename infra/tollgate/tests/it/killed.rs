@@ -26,7 +26,10 @@ impl Program {
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("its output is piped");
-        let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.starts_with("ready http://"));
+        let ready = BufReader::new(stdout)
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.starts_with("ready http://"));
         assert!(ready, "it ended before it was ready");
         let stack = LocalFile::below(folder).find(None).expect("it has written local.json");
         Program { child, stack }
@@ -66,7 +69,8 @@ async fn a_stack_killed_between_queueing_and_crediting_loses_nothing_and_doubles
         }
         let program = Program::start(folder.path());
         let http = Http::new();
-        let opened = program.api(&http, hyper::Method::POST, "/v1/me/checkout", json!({ "package": "medium" })).await;
+        let opened =
+            program.api(&http, hyper::Method::POST, "/v1/me/checkout", json!({ "package": "medium" })).await;
         let session = opened["id"].as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
         let url = format!("{}/_sandbox/checkout/{session}/pay", program.stack.stripe);
         http.send(hyper::Method::POST, &url, &[], json!({ "card": PAID }).to_string()).await;
@@ -78,7 +82,9 @@ async fn a_stack_killed_between_queueing_and_crediting_loses_nothing_and_doubles
     assert!(caught > 0, "it was never killed between queueing and crediting");
     let program = Program::start(folder.path());
     let http = Http::new();
-    let wallet = async || program.api(&http, hyper::Method::GET, "/v1/me/wallet", json!({})).await["available"].as_u64();
+    let wallet = async || {
+        program.api(&http, hyper::Method::GET, "/v1/me/wallet", json!({})).await["available"].as_u64()
+    };
     eventually("every pack credited", async || wallet().await == Some(bought * 275)).await;
     // Whatever is still delivered again must not add to it.
     tokio::time::sleep(Duration::from_secs(3)).await;

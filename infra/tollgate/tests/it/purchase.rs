@@ -21,7 +21,12 @@ async fn a_bought_pack_is_credited_by_the_webhook_and_can_be_spent() {
     assert_eq!(world.pay(&session, PAID).await.status, StatusCode::OK);
     ada.until_available(275).await;
     let spent = ada.post_once("/v1/me/consume", "photo-1", json!({ "action": "photo" })).await;
-    assert_eq!((spent.status, &spent.json["wallet"]["available"]), (StatusCode::OK, &json!(270)), "{}", spent.text);
+    assert_eq!(
+        (spent.status, &spent.json["wallet"]["available"]),
+        (StatusCode::OK, &json!(270)),
+        "{}",
+        spent.text
+    );
 }
 
 #[tokio::test]
@@ -31,7 +36,10 @@ async fn the_success_page_never_waits_for_the_webhook() {
     let session = ada.opens("medium").await;
     let shown = ada.get(&format!("/v1/me/checkout/{session}")).await;
     assert_eq!(shown.json["status"], "open");
-    assert!(shown.json["url"].as_str().is_some_and(|url| url.starts_with("http")) && shown.json["wallet"].is_null());
+    assert!(
+        shown.json["url"].as_str().is_some_and(|url| url.starts_with("http"))
+            && shown.json["wallet"].is_null()
+    );
     world.pay(&session, PAID).await;
     for _ in 0..2 {
         let shown = ada.get(&format!("/v1/me/checkout/{session}")).await;
@@ -73,7 +81,10 @@ async fn an_event_delivered_a_hundred_times_at_once_credits_once() {
 
 #[tokio::test]
 async fn the_two_events_of_one_payment_credit_once_in_either_order() {
-    for order in [["checkout.session.completed", "payment_intent.succeeded"], ["payment_intent.succeeded", "checkout.session.completed"]] {
+    for order in [
+        ["checkout.session.completed", "payment_intent.succeeded"],
+        ["payment_intent.succeeded", "checkout.session.completed"],
+    ] {
         let world = World::without_webhooks().await;
         let ada = world.user("ada");
         world.pay(&ada.opens("medium").await, PAID).await;
@@ -96,7 +107,8 @@ async fn whichever_event_arrives_first_writes_the_identical_entry() {
         let Fact::Paid(sighting) = event.fact else { panic!("{kind} is no payment") };
         let payment = sighting.payment;
         let item = payment.envelope.item.clone().unwrap();
-        let act = Act::Purchase { payment: payment.clone(), item, catalog: payment.envelope.catalog.unwrap() };
+        let act =
+            Act::Purchase { payment: payment.clone(), item, catalog: payment.envelope.catalog.unwrap() };
         let command = Command { cause: Cause::Payment(payment.id), request: None, act };
         let account = Account::new(UserId::parse("ada").unwrap());
         bodies.push(decide(&account, &command, &catalog, now).unwrap().entry.body);
@@ -202,7 +214,13 @@ async fn poison_ends_with_the_dead_letters_alone() {
     let ada = world.user("ada");
     let queue = world.queue().await;
     for _ in 0..3 {
-        queue.send_message().queue_url(world.queue_url("WebhookQueue")).message_body("poison").send().await.unwrap();
+        queue
+            .send_message()
+            .queue_url(world.queue_url("WebhookQueue"))
+            .message_body("poison")
+            .send()
+            .await
+            .unwrap();
     }
     world.pay(&ada.opens("small").await, PAID).await;
     ada.until_available(100).await;

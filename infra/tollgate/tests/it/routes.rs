@@ -18,8 +18,15 @@ async fn every_route_of_the_template_reaches_its_handler() {
         let path = route.path.replace("{user}", "ada").replace("{id}", "cs_test_1");
         let method = Method::from_bytes(route.method.as_bytes()).unwrap();
         let answer = service.send(method, &path, None, "{}".to_owned()).await;
-        let unrouted = answer.json["detail"].as_str().is_some_and(|detail| detail.starts_with("no handler for"));
-        assert!(!unrouted && !answer.status.is_server_error(), "{} {}: {}", route.method, route.path, answer.text);
+        let unrouted =
+            answer.json["detail"].as_str().is_some_and(|detail| detail.starts_with("no handler for"));
+        assert!(
+            !unrouted && !answer.status.is_server_error(),
+            "{} {}: {}",
+            route.method,
+            route.path,
+            answer.text
+        );
         answered += 1;
     }
     assert!(answered >= 14, "only {answered} routes");
@@ -29,10 +36,12 @@ async fn every_route_of_the_template_reaches_its_handler() {
 #[test]
 fn every_route_that_a_handler_knows_is_in_the_template() {
     let template = Template::embedded().unwrap();
-    let routed: BTreeSet<String> = template.routes().map(|route| format!("{} {}", route.method, route.path)).collect();
+    let routed: BTreeSet<String> =
+        template.routes().map(|route| format!("{} {}", route.method, route.path)).collect();
     let mut known = BTreeSet::new();
     for function in &template.functions {
-        let source = std::fs::read_to_string(format!("../../functions/{}/src/lib.rs", function.name)).unwrap();
+        let source =
+            std::fs::read_to_string(format!("../../functions/{}/src/lib.rs", function.name)).unwrap();
         let quoted = source.split('"').skip(1).step_by(2);
         known.extend(quoted.filter(|text| text.contains(" /v1/")).map(str::to_owned));
     }

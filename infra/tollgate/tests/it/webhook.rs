@@ -38,6 +38,7 @@ async fn a_webhook_that_does_not_verify_gets_400_and_credits_nothing() {
 #[tokio::test]
 async fn a_live_event_is_refused_in_test_mode() {
     let world = World::new().await;
-    let event = json!({ "id": "evt_1", "type": "x", "livemode": true, "created": 1, "data": { "object": {} } });
+    let event =
+        json!({ "id": "evt_1", "type": "x", "livemode": true, "created": 1, "data": { "object": {} } });
     world.deliver(&event).await.expect_problem(400, "wrong_mode");
 }

@@ -263,9 +263,6 @@ async fn a_product_can_be_renamed_there_and_back() {
     let stripe = stripe("main", &url);
     for name in ["Medium", "Middle", "Medium", "Middle", "Medium"] {
         stripe.ensure_product(&product(name)).await.unwrap();
-        assert!(
-            proxy::get(&url, "/v1/products/main_medium").contains(&format!("\"name\":\"{name}\"")),
-            "{name}"
-        );
+        assert_eq!(proxy::get(&url, "/v1/products/main_medium")["name"], name);
     }
 }

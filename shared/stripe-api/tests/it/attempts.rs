@@ -159,6 +159,17 @@ async fn what_was_never_sent_was_never_done() {
 }
 
 #[tokio::test]
+async fn nothing_is_sent_to_a_server_that_proves_no_name() {
+    let wire = Wire::play([]);
+    let mut settings = wire.settings();
+    settings.api_base = settings.api_base.map(|base| base.replace("http://", "https://"));
+    settings.attempts = 1;
+    let error = Stripe::new(settings).unwrap().create_customer(&user()).await.unwrap_err();
+    assert!(matches!(error, StripeError::Unavailable { .. }), "{error:?}");
+    assert_eq!(wire.seen().len(), 0);
+}
+
+#[tokio::test]
 async fn doubt_once_raised_is_not_forgotten() {
     for later in [429, 401, 403] {
         let mut steps = vec![Step::Hangup];
@@ -210,6 +221,12 @@ async fn two_users_and_two_stacks_have_different_keys() {
     Stripe::new(elsewhere).unwrap().create_customer(&user()).await.unwrap();
     let keys = keys(&wire);
     assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "{keys:?}");
+}
+
+#[test]
+fn a_connection_knows_whether_real_money_moves() {
+    assert!(Stripe::new(Settings::new("rk_live_1", "main")).unwrap().livemode());
+    assert!(!Stripe::new(Settings::new("sk_test_1", "main")).unwrap().livemode());
 }
 
 #[test]

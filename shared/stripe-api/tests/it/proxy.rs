@@ -21,8 +21,9 @@ pub fn pay(url: &str, session: &str) {
     assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
 }
 
-pub fn get(url: &str, path: &str) -> String {
-    ask(url, &format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {KEY}"), "")
+pub fn get(url: &str, path: &str) -> serde_json::Value {
+    let answer = ask(url, &format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {KEY}"), "");
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 fn ask(url: &str, head: &str, body: &str) -> String {
