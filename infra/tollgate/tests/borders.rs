@@ -49,7 +49,7 @@ fn the_webhook_links_neither_the_table_nor_a_stripe_client() {
 #[test]
 fn only_functions_that_sell_or_settle_link_a_stripe_client() {
     for function in FUNCTIONS {
-        for client in ["stripe-api", "async-stripe-client-core", "async-stripe-shared"] {
+        for client in ["stripe-api", "async-stripe", "async-stripe-shared"] {
             assert_eq!(
                 links(function, client),
                 MAY_CALL_STRIPE.contains(&function),

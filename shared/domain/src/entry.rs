@@ -15,7 +15,7 @@ use crate::time::Time;
 
 /// What happened to one account, why, and what it left behind.
 ///
-/// Holds no personal data: it stays when a user is erased.
+/// Holds no personal data of ours: it stays when a user is erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub user: UserId,

@@ -4,7 +4,7 @@ use domain::catalog::Interval;
 use domain::ids::PriceId;
 use domain::money::Money;
 use domain::payment::Envelope;
-use stripe_client_core::{RequestStrategy, StripeRequest};
+use stripe::{RequestStrategy, StripeRequest};
 use stripe_product::price::{CreatePrice, CreatePriceRecurring, CreatePriceRecurringInterval, ListPrice};
 use stripe_product::product::{CreateProduct, RetrieveProduct, UpdateProduct};
 use stripe_shared::RecurringInterval;

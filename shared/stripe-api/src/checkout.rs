@@ -4,11 +4,11 @@ use domain::ids::{CheckoutId, CustomerId, PaymentId, PriceId};
 use domain::money::{Currency, Money};
 use domain::payment::{Envelope, Payment};
 use domain::time::Time;
+use stripe::StripeRequest;
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentIntentData,
     ListCheckoutSession, RetrieveCheckoutSession,
 };
-use stripe_client_core::StripeRequest;
 use stripe_shared::{
     CheckoutSession, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus,
 };

@@ -2,7 +2,7 @@
 
 use domain::ids::{CustomerId, UserId};
 use domain::payment::Envelope;
-use stripe_client_core::StripeRequest;
+use stripe::StripeRequest;
 use stripe_core::customer::{CreateCustomer, RetrieveCustomer, RetrieveCustomerReturned};
 
 use crate::error::StripeError;

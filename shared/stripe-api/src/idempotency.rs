@@ -1,7 +1,7 @@
 //! Idempotency keys: always ours, always scoped to the stack, always short enough.
 
 use sha2::{Digest, Sha256};
-use stripe_client_core::{IdempotencyKey, RequestStrategy};
+use stripe::{IdempotencyKey, RequestStrategy};
 
 /// The key of `what` for `parts`. Hashed, because causes may be longer than Stripe's 255 characters,
 /// and name the stack, because two stacks may share one Stripe account.
