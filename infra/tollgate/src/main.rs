@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use domain::catalog::Catalog;
-use edge::StartError;
+use edge::{Env, StartError};
 use serde_json::json;
+use store::{HTTP_BUDGET, Store};
 use tollgate::keys::{LocalFile, LocalStack};
-use tollgate::stack::{Options, RealStripe, Stack};
+use tollgate::stack::{Options, RealStripe, STACK, Stack, TABLE};
 use tollgate::template::Template;
 use tollgate::{event, local, welcome};
 
@@ -114,6 +115,20 @@ enum CatalogCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Create what is missing in Stripe and publish a new version: to the local stack, or to a deployed one
+    Push(PushArgs),
+}
+
+#[derive(Args)]
+struct PushArgs {
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The table of a deployed stack; AWS credentials and STRIPE_SECRET_KEY come from the environment
+    #[arg(long, value_name = "NAME", requires = "stack")]
+    table: Option<String>,
+    /// The deployed stack's name, as its functions' STACK_NAME says it
+    #[arg(long, value_name = "NAME", requires = "table")]
+    stack: Option<String>,
 }
 
 const COMPANION: &str = include_str!("../../catalogs/companion.toml");
@@ -126,6 +141,7 @@ fn main() -> ExitCode {
         Some(Command::Token(args)) => print_token(&args),
         Some(Command::Event(wanted)) => print_event(wanted),
         Some(Command::Catalog(CatalogCommand::Check { file })) => check(&file),
+        Some(Command::Catalog(CatalogCommand::Push(args))) => push(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -222,6 +238,28 @@ fn check(file: &Path) -> Result<(), StartError> {
     let (_, catalog) = read_catalog(file)?;
     let (plans, packages, actions) = (catalog.plans.len(), catalog.packages.len(), catalog.actions.len());
     println!("{}: {plans} plans, {packages} packages, {actions} actions, ok", file.display());
+    Ok(())
+}
+
+fn push(args: &PushArgs) -> Result<(), StartError> {
+    let (text, catalog) = read_catalog(&args.file)?;
+    let (env, table, stack) = match (&args.table, &args.stack) {
+        (Some(table), Some(stack)) => (Env::Process, table.as_str(), stack.as_str()),
+        _ => {
+            let file = LocalFile::below(&std::env::current_dir()?);
+            let local = file.find(Some(&catalog.product.id))?;
+            let real = RealStripe::from_process()?;
+            // Publishing needs no queue.
+            (tollgate::stack::settings(&local, "", real.as_ref()), TABLE, STACK)
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let version = runtime.block_on(async {
+        let aws = edge::aws::config(&env).await?;
+        let store = Store::open(&aws, env.optional("AWS_ENDPOINT_URL_DYNAMODB"), table, HTTP_BUDGET);
+        tollgate::publish::publish(&env, store, stack, &text, &catalog, edge::now()).await
+    })?;
+    println!("{}: version {version} is current; functions see it within a minute", args.file.display());
     Ok(())
 }
 

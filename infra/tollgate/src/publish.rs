@@ -7,8 +7,9 @@ use domain::ids::PriceId;
 use domain::money::Money;
 use domain::payment::{Envelope, Item};
 use domain::time::Time;
-use store::{Catalogs, StoreError};
-use stripe_api::{BadProductId, Price, Product, ProductId, Stripe, StripeError};
+use edge::{Env, StartError};
+use store::{Catalogs, Store, StoreError};
+use stripe_api::{BadProductId, Price, Product, ProductId, Settings, Stripe, StripeError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -20,8 +21,23 @@ pub enum PublishError {
     Name(#[from] BadProductId),
 }
 
-/// Creates what is missing in Stripe and publishes the catalog. Doing it again changes nothing.
+/// Publishes to the Stripe and the table that the settings name.
 pub async fn publish(
+    env: &Env,
+    store: Store,
+    stack: &str,
+    text: &str,
+    catalog: &Catalog,
+    now: Time,
+) -> Result<u32, StartError> {
+    let api_base = env.optional("STRIPE_API_BASE");
+    let stripe =
+        Stripe::new(Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, stack) })?;
+    Ok(publish_with(&stripe, &Catalogs::new(store), stack, text, catalog, now).await?)
+}
+
+/// Creates what is missing in Stripe and publishes the catalog. Doing it again changes nothing.
+async fn publish_with(
     stripe: &Stripe,
     catalogs: &Catalogs,
     stack: &str,

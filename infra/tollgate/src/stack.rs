@@ -9,8 +9,7 @@ use aws_sdk_dynamodb::config;
 use domain::catalog::Catalog;
 use edge::{Env, StartError};
 use futures_util::FutureExt;
-use store::{Catalogs, HTTP_BUDGET, Store};
-use stripe_api::{Settings, Stripe};
+use store::{HTTP_BUDGET, Store};
 use stripe_sandbox::{Sandbox, WebhookTarget};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -87,7 +86,8 @@ impl Stack {
         let source = source.ok_or("template.yaml feeds no function from a queue")?;
         let env = settings(&local, &source.queue, options.real_stripe.as_ref());
         let store = open_table(&env, &template).await?;
-        let catalog_version = publish_catalog(&env, store, &options, &clock).await?;
+        let catalog_version =
+            publish(&env, store, STACK, &options.text, &options.catalog, clock.now()).await?;
         let functions = Functions::from_env(&env).await?;
         parts.poller(&env, &source, &clock, &functions, options.first_retry).await?;
         let drain = Drain { queue, names: vec![source.queue] };
@@ -260,19 +260,6 @@ async fn open_table(env: &Env, template: &Template) -> Result<Store, StartError>
         aws_sdk_dynamodb::Client::from_conf(config::Builder::from(&aws).endpoint_url(&endpoint).build());
     template.table.create(&client, TABLE).await?;
     Ok(Store::open(&aws, Some(endpoint), TABLE, HTTP_BUDGET))
-}
-
-async fn publish_catalog(
-    env: &Env,
-    store: Store,
-    options: &Options,
-    clock: &Clock,
-) -> Result<u32, StartError> {
-    let api_base = env.optional("STRIPE_API_BASE");
-    let stripe =
-        Stripe::new(Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, STACK) })?;
-    let (catalogs, now) = (Catalogs::new(store), clock.now());
-    Ok(publish(&stripe, &catalogs, STACK, &options.text, &options.catalog, now).await?)
 }
 
 fn invoke(functions: Arc<Functions>, clock: Clock) -> Invoke {

@@ -37,3 +37,40 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(ids: &[&str]) -> SqsEvent {
+        let message = |id: &&str| {
+            let mut message = SqsMessage::default();
+            message.message_id = Some((*id).to_owned());
+            message
+        };
+        let mut event = SqsEvent::default();
+        event.records = ids.iter().map(message).collect();
+        event
+    }
+
+    #[tokio::test]
+    async fn a_record_that_fails_or_panics_comes_back_alone() {
+        let response = each(batch(&["good", "bad", "panics", "fine"]), |record| async move {
+            match record.message_id.as_deref() {
+                Some("bad") => Err("refused"),
+                Some("panics") => panic!("at once"),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        let failed: Vec<_> =
+            response.batch_item_failures.iter().map(|failure| &*failure.item_identifier).collect();
+        assert_eq!(failed, ["bad", "panics"]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_without_failures_reports_none() {
+        let response = each(batch(&["good"]), |_| async { Ok::<_, String>(()) }).await;
+        assert!(response.batch_item_failures.is_empty());
+    }
+}

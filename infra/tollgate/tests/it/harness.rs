@@ -1,6 +1,7 @@
 //! A stack of its own for each test, and an HTTP client that speaks to it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -25,7 +26,7 @@ pub const ASKS_FOR_3DS: &str = "4000 0025 0000 3155";
 pub struct World {
     pub stack: Stack,
     pub http: Http,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -51,7 +52,12 @@ impl World {
             first_retry: Duration::from_millis(5),
         };
         let stack = Stack::start(change(options)).await.unwrap();
-        World { stack, http: Http::new(), _folder: folder }
+        World { stack, http: Http::new(), folder }
+    }
+
+    /// Where the stack was started.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn local(&self) -> &LocalStack {

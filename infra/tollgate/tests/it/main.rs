@@ -1,6 +1,7 @@
 //! The whole trip, through HTTP, against the real stack on free ports.
 
 mod account;
+mod catalog;
 mod checkout;
 mod consume;
 mod harness;
