@@ -59,16 +59,9 @@ const CLOCKS_DIFFER_MS: i64 = 60 * MINUTE_MS;
 
 impl Checkout {
     pub async fn from_env(env: &Env) -> Result<Checkout, StartError> {
-        let aws = edge::aws::config(env).await?;
-        let store = Store::open(
-            &aws,
-            env.optional("AWS_ENDPOINT_URL_DYNAMODB"),
-            &env.required("TABLE_NAME")?,
-            HTTP_BUDGET,
-        );
-        let catalogs = Catalogs::new(store.clone());
-        // Refuses to start without a catalog, and opens the connection before the first request needs it.
-        catalogs.current(edge::now()).await?;
+        let (aws, endpoint, table) = edge::aws::table(env).await?;
+        let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
+        let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
         let settle = Settle::from_env(env, store.clone(), catalogs.clone())?;
         let origins = env.list("RETURN_ORIGINS");
         Ok(Checkout { store, catalogs, settle, callers: Callers::from_env(env), origins })

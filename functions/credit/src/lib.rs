@@ -34,11 +34,9 @@ enum NotSettled {
 
 impl Credit {
     pub async fn from_env(env: &Env) -> Result<Credit, StartError> {
-        let aws = edge::aws::config(env).await?;
-        let endpoint = env.optional("AWS_ENDPOINT_URL_DYNAMODB");
-        let store = Store::open(&aws, endpoint, &env.required("TABLE_NAME")?, CONTENTION_BUDGET);
-        let catalogs = Catalogs::new(store.clone());
-        catalogs.current(edge::now()).await?;
+        let (aws, endpoint, table) = edge::aws::table(env).await?;
+        let store = Store::open(&aws, endpoint, &table, CONTENTION_BUDGET);
+        let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
         Ok(Credit { settle: Settle::from_env(env, store.clone(), catalogs)?, store })
     }
 

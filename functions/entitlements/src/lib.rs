@@ -38,16 +38,9 @@ const LARGEST_PAGE: u16 = 100;
 
 impl Entitlements {
     pub async fn from_env(env: &Env) -> Result<Entitlements, StartError> {
-        let aws = edge::aws::config(env).await?;
-        let store = Store::open(
-            &aws,
-            env.optional("AWS_ENDPOINT_URL_DYNAMODB"),
-            &env.required("TABLE_NAME")?,
-            HTTP_BUDGET,
-        );
-        let catalogs = Catalogs::new(store.clone());
-        // Refuses to start without a catalog, and opens the connection before the first request needs it.
-        catalogs.current(edge::now()).await?;
+        let (aws, endpoint, table) = edge::aws::table(env).await?;
+        let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
+        let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
         Ok(Entitlements { store, catalogs, callers: Callers::from_env(env) })
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+/// Tests run in the folder of their crate.
+const ROOT: &str = "../..";
 const FUNCTIONS: [&str; 5] = ["checkout", "credit", "entitlements", "wallet", "webhook"];
 const MAY_CALL_STRIPE: [&str; 2] = ["checkout", "credit"];
 
@@ -100,7 +102,7 @@ fn the_domain_reads_no_clock_no_file_and_no_environment() {
         "Zoned::now",
         "async fn",
     ];
-    let mut folders = vec![std::path::PathBuf::from("../../shared/domain/src")];
+    let mut folders = vec![std::path::Path::new(ROOT).join("shared/domain/src")];
     let mut read = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -136,7 +138,7 @@ fn every_function_has_one_tls_provider() {
 fn each_vendor_is_named_by_one_crate() {
     let named_in = |vendor: &str| -> Vec<String> {
         let manifests = ["shared", "functions"].iter().flat_map(|folder| {
-            std::fs::read_dir(format!("../../{folder}")).unwrap().map(|entry| entry.unwrap().path())
+            std::fs::read_dir(format!("{ROOT}/{folder}")).unwrap().map(|entry| entry.unwrap().path())
         });
         let naming = manifests.filter(|path| {
             let manifest = std::fs::read_to_string(path.join("Cargo.toml")).unwrap();
@@ -162,7 +164,7 @@ fn functions_never_depend_on_each_other_or_on_infra() {
 /// A panic must fail one record of a batch, so it has to unwind.
 #[test]
 fn the_release_profile_unwinds() {
-    let manifest = std::fs::read_to_string("../../Cargo.toml").unwrap();
+    let manifest = std::fs::read_to_string(format!("{ROOT}/Cargo.toml")).unwrap();
     let release = manifest.split("[profile.release]").nth(1).expect("there is a release profile");
     let release = release.split("\n[").next().unwrap_or_default();
     assert!(release.contains("panic = \"unwind\"") && !release.contains("lto"), "{release}");

@@ -31,6 +31,11 @@ pub async fn config(env: &Env) -> Result<SdkConfig, BadSetting> {
     Ok(loader.load().await)
 }
 
+/// Where a function's table is: the connection's configuration, an endpoint if not AWS's own, and the name.
+pub async fn table(env: &Env) -> Result<(SdkConfig, Option<String>, String), BadSetting> {
+    Ok((config(env).await?, env.optional("AWS_ENDPOINT_URL_DYNAMODB"), env.required("TABLE_NAME")?))
+}
+
 fn wrong(name: &'static str, error: impl std::fmt::Display) -> BadSetting {
     BadSetting::Wrong { name, problem: error.to_string() }
 }

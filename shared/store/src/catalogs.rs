@@ -38,6 +38,13 @@ impl Catalogs {
         Catalogs { store, cache: Arc::default() }
     }
 
+    /// Refuses to start a function without a catalog, and opens the connection before its first request needs it.
+    pub async fn start(store: Store, now: Time) -> Result<Catalogs, StoreError> {
+        let catalogs = Catalogs::new(store);
+        catalogs.current(now).await?;
+        Ok(catalogs)
+    }
+
     /// What is sold now. If the head cannot be read, the last known version goes on serving.
     pub async fn current(&self, now: Time) -> Result<Arc<Published>, StoreError> {
         let known = self.with(|cache| cache.current.clone());
