@@ -222,6 +222,10 @@ const fn word(status: SessionStatus) -> &'static str {
 fn stripe_problem(error: StripeError) -> Problem {
     match error {
         error if error.is_retryable() => Problem::try_again(Code::StripeUnavailable, error),
+        StripeError::Refused(_) => {
+            let detail = "Stripe refused this; its reason is in our log under the request_id";
+            Problem::because(Code::StripeRefused, detail, error)
+        }
         error => Problem::internal(error),
     }
 }

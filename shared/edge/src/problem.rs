@@ -71,10 +71,14 @@ impl Problem {
         Problem { code, detail: detail.into(), more: Map::new(), retry_after_seconds: None, cause: None }
     }
 
+    /// A failure of something behind us: `cause` goes to the log only.
+    pub fn because(code: Code, detail: impl Into<String>, cause: impl std::fmt::Display) -> Problem {
+        Problem { cause: Some(cause.to_string()), ..Problem::new(code, detail) }
+    }
+
     /// A failure on our side: `cause` goes to the log only.
     pub fn internal(cause: impl std::fmt::Display) -> Problem {
-        let detail = "report this with its request_id if it persists";
-        Problem { cause: Some(cause.to_string()), ..Problem::new(Code::Internal, detail) }
+        Problem::because(Code::Internal, "report this with its request_id if it persists", cause)
     }
 
     /// What an adapter's failure means for the client.

@@ -179,3 +179,15 @@ async fn a_checkout_that_nobody_paid_expires_with_the_clock() {
     world.advance("2h").await;
     assert_eq!(ada.get(&format!("/v1/me/checkout/{session}")).await.json["status"], "expired");
 }
+
+#[tokio::test]
+async fn what_stripe_refuses_is_told_as_refused_and_not_as_our_fault() {
+    let world = World::new().await;
+    let ada = world.user("ada");
+    ada.opens("small").await;
+    let customer = world.stripe("/v1/customers").await["data"][0]["id"].as_str().unwrap().to_owned();
+    world.stripe_delete(&format!("/v1/customers/{customer}")).await;
+    let refused = ada.post("/v1/me/checkout", json!({ "package": "small" })).await;
+    refused.expect_problem(502, "stripe_refused");
+    assert!(!refused.text.contains(&customer), "{}", refused.text);
+}

@@ -90,6 +90,14 @@ impl World {
         self.http.send(Method::GET, &url, &[("authorization", &bearer)], String::new()).await.json
     }
 
+    /// Deletes an object, as a person might in Stripe's dashboard.
+    pub async fn stripe_delete(&self, path: &str) {
+        let bearer = format!("Bearer {}", self.local().stripe_secret_key);
+        let url = format!("{}{path}", self.local().stripe);
+        let answer = self.http.send(Method::DELETE, &url, &[("authorization", &bearer)], String::new()).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+    }
+
     /// A form sent to Stripe's API.
     pub async fn stripe_update(&self, path: &str, form: &str) {
         let bearer = format!("Bearer {}", self.local().stripe_secret_key);
