@@ -32,9 +32,7 @@ async fn a_consume_costs_five_write_units_and_one_transaction_with_2_lots_with_4
         let cost = cost_of(&table, async || drop(table.done(&consume(0, 5)).await)).await;
         println!("consume with {} lots: {cost:?}", packs * 2);
         assert_eq!((cost.transactions, cost.round_trips), (1, 2), "one read, one transaction");
-        // Beyond 1 KB an account costs two units more per started KB; sixteen lots are there.
-        let allowed = if packs == 8 { 14 } else { 10 };
-        assert!(cost.half_write_units <= allowed, "{} lots: {cost:?}", packs * 2);
+        assert!(cost.half_write_units <= 10, "{} lots: {cost:?}", packs * 2);
     }
 }
 
