@@ -8,18 +8,13 @@ use percent_encoding::percent_decode_str;
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
+use crate::call::Call;
 use crate::expand::expand;
 use crate::failure::{Answer, Failure};
 use crate::params::Params;
 use crate::tx::{API_VERSION, Cause, Reply, Tx};
-use crate::{Sandbox, checkout, customers, events, form, ids, payments, prices, products};
-
-/// One call as a handler gets it: its path's id and its parameters, within one unit of work.
-pub struct Call<'a> {
-    pub tx: &'a Tx<'a>,
-    pub id: &'a str,
-    pub params: Params,
-}
+use crate::{Sandbox, checkout, customers, events, form, ids, invoices, methods};
+use crate::{payments, prices, products, subscriptions};
 
 const KEYS_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -198,7 +193,9 @@ fn route(tx: &Tx, request: &Request) -> Answer<Reply> {
         .collect();
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let mut reply = dispatch(tx, request, &segments, params)?;
-    expand(tx, &mut reply.body, &paths)?;
+    if reply.status == 200 {
+        expand(tx, &mut reply.body, &paths)?;
+    }
     Ok(reply)
 }
 
@@ -237,6 +234,24 @@ fn dispatch(tx: &Tx, request: &Request, segments: &[&str], params: Params) -> An
         ("GET", ["payment_intents", id]) => payments::retrieve(call(id)),
         ("GET", ["charges"]) => payments::list_charges(call("")),
         ("GET", ["charges", id]) => payments::retrieve_charge(call(id)),
+
+        ("GET", ["payment_methods", id]) => methods::retrieve(call(id)),
+        ("POST", ["payment_methods", id, "attach"]) => methods::attach(call(id)),
+        ("GET", ["customers", id, "payment_methods"]) => methods::list_of_customer(call(id)),
+
+        ("POST", ["subscriptions"]) => subscriptions::create::create(call("")),
+        ("GET", ["subscriptions"]) => subscriptions::list(call("")),
+        ("GET", ["subscriptions", id]) => subscriptions::retrieve(call(id)),
+        ("POST", ["subscriptions", id]) => subscriptions::change::change(call(id)),
+        ("DELETE", ["subscriptions", id]) => subscriptions::cancel(call(id)),
+
+        ("GET", ["invoices"]) => invoices::list(call("")),
+        ("GET", ["invoices", id]) => invoices::retrieve(call(id)),
+        ("GET", ["invoices", id, "lines"]) => invoices::list_lines(call(id)),
+        ("POST", ["invoices", id, "pay"]) => return invoices::pay(call(id)),
+        ("POST", ["invoices", id, "void"]) => invoices::void(call(id)),
+        ("GET", ["invoice_payments"]) => invoices::payments::list(call("")),
+        ("GET", ["invoice_payments", id]) => invoices::payments::retrieve(call(id)),
 
         ("GET", ["events"]) => events::list(call("")),
         ("GET", ["events", id]) => events::retrieve(call(id)),

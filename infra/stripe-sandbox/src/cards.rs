@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 
 pub const PAYS: &str = "4242424242424242";
 
@@ -10,6 +10,10 @@ pub const PAYS: &str = "4242424242424242";
 pub struct Card {
     pub number: &'static str,
     pub does: &'static str,
+    /// Stripe's name for it, where a payment method is wanted.
+    pub name: &'static str,
+    /// Whether it can be saved to be charged later.
+    pub can_be_saved: bool,
     pub behaviour: Behaviour,
 }
 
@@ -20,34 +24,65 @@ pub enum Behaviour {
     Asks,
 }
 
-pub const CARDS: [Card; 4] = [
-    Card { number: PAYS, does: "pays", behaviour: Behaviour::Pays },
+pub const CARDS: [Card; 5] = [
+    Card { number: PAYS, does: "pays", name: "pm_card_visa", can_be_saved: true, behaviour: Behaviour::Pays },
     Card {
         number: "4000000000000002",
         does: "is declined",
+        name: "pm_card_visa_chargeDeclined",
+        can_be_saved: false,
         behaviour: Behaviour::Declines {
             decline_code: "generic_decline",
             message: "Your card was declined.",
         },
     },
-    Card { number: "4000002500003155", does: "asks for authentication", behaviour: Behaviour::Asks },
+    Card {
+        number: "4000002500003155",
+        does: "asks for authentication",
+        name: "pm_card_authenticationRequiredOnSetup",
+        can_be_saved: true,
+        behaviour: Behaviour::Asks,
+    },
     Card {
         number: "4000000000009995",
         does: "has insufficient funds",
+        name: "pm_card_visa_chargeDeclinedInsufficientFunds",
+        can_be_saved: false,
         behaviour: Behaviour::Declines {
             decline_code: "insufficient_funds",
             message: "Your card has insufficient funds.",
         },
     },
+    Card {
+        number: "4000000000000341",
+        does: "can be saved, and is declined when charged",
+        name: "pm_card_chargeCustomerFail",
+        can_be_saved: true,
+        behaviour: Behaviour::Declines {
+            decline_code: "generic_decline",
+            message: "Your card was declined.",
+        },
+    },
 ];
 
-pub fn find(number: &str) -> Result<&'static Card, Failure> {
+pub fn find(number: &str) -> Answer<&'static Card> {
     let digits: String = number.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     CARDS.iter().find(|card| card.number == digits).ok_or_else(|| {
         let known: Vec<String> =
             CARDS.iter().map(|card| format!("{} ({})", card.spaced(), card.does)).collect();
         Failure::incorrect_number(format!("The sandbox knows these cards only: {}.", known.join(", ")))
     })
+}
+
+pub fn named(name: &str) -> Option<&'static Card> {
+    CARDS.iter().find(|card| card.name == name)
+}
+
+/// The card of a payment method; no two end alike.
+pub fn of(method: &Value) -> Answer<&'static Card> {
+    let last4 = method["card"]["last4"].as_str().unwrap_or_default();
+    let card = CARDS.iter().find(|card| card.last4() == last4);
+    card.ok_or_else(|| Failure::invalid("The sandbox does not know this payment method's card."))
 }
 
 impl Card {
@@ -59,6 +94,17 @@ impl Card {
 
     pub fn last4(&self) -> &'static str {
         &self.number[12..]
+    }
+
+    pub fn refusal(&self) -> Option<Failure> {
+        match self.behaviour {
+            Behaviour::Declines { decline_code, message } => Some(Failure::declined(message, decline_code)),
+            Behaviour::Pays | Behaviour::Asks => None,
+        }
+    }
+
+    pub fn refusal_to_be_saved(&self) -> Option<Failure> {
+        self.refusal().filter(|_| !self.can_be_saved)
     }
 
     /// What payment methods and charges tell of a card.

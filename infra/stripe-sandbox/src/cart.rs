@@ -8,9 +8,25 @@ use crate::params::Params;
 use crate::prices;
 use crate::tx::Tx;
 
+#[derive(Clone, Copy, PartialEq)]
+pub enum Mode {
+    Payment,
+    Subscription,
+}
+
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Payment => "payment",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
 pub struct Cart {
     pub items: Vec<Value>,
     pub currency: String,
+    /// Due now: a trial costs nothing yet.
     pub total: i64,
 }
 
@@ -25,13 +41,15 @@ const PRICE_DATA: [&str; 7] = [
 ];
 const MOST: i64 = 99_999_999;
 
-pub fn priced(tx: &Tx, params: &mut Params) -> Answer<Cart> {
+pub fn priced(tx: &Tx, params: &mut Params, mode: Mode, is_trial: bool) -> Answer<Cart> {
     let wanted = params.currency("currency")?;
     let sections = params.sections("line_items")?.unwrap_or_default();
     if sections.is_empty() {
         return Err(Failure::missing_param("line_items"));
     }
-    let items = sections.into_iter().map(|section| line_item(tx, section)).collect::<Answer<Vec<_>>>()?;
+    let items = sections.into_iter().map(|section| line_item(tx, section, mode, is_trial));
+    let items = items.collect::<Answer<Vec<_>>>()?;
+    check_intervals(&items, mode)?;
     let currency = items[0]["currency"].as_str().unwrap_or_default().to_owned();
     let alike = items.iter().all(|item| item["currency"] == json!(currency));
     if !alike || wanted.is_some_and(|wanted| wanted != currency) {
@@ -47,11 +65,31 @@ pub fn priced(tx: &Tx, params: &mut Params) -> Answer<Cart> {
     Ok(Cart { items, currency, total })
 }
 
-fn line_item(tx: &Tx, mut section: Params) -> Answer<Value> {
+/// What renews must renew at the same time.
+fn check_intervals(items: &[Value], mode: Mode) -> Answer<()> {
+    let recurring = || items.iter().map(|item| &item["price"]["recurring"]).filter(|it| !it.is_null());
+    let message = if mode == Mode::Subscription && recurring().next().is_none() {
+        "You must provide at least one recurring price in `subscription` mode."
+    } else if !renew_together(recurring()) {
+        "The Stripe sandbox wants all recurring prices to have the same interval."
+    } else {
+        return Ok(());
+    };
+    Err(Failure::invalid(message).param("line_items"))
+}
+
+/// Whether what all these prices have as `recurring` is one interval.
+pub fn renew_together<'a>(recurring: impl IntoIterator<Item = &'a Value>) -> bool {
+    let mut intervals = recurring.into_iter().map(|it| (&it["interval"], &it["interval_count"]));
+    let first = intervals.next();
+    intervals.all(|interval| Some(interval) == first)
+}
+
+fn line_item(tx: &Tx, mut section: Params, mode: Mode, is_trial: bool) -> Answer<Value> {
     section.refuse(&["tax_rates"])?;
     section.accept(&["adjustable_quantity"]);
     let price = price_of(tx, &mut section)?;
-    if !price["recurring"].is_null() {
+    if mode == Mode::Payment && !price["recurring"].is_null() {
         let message = "A recurring price cannot be bought in `payment` mode; use `subscription` mode.";
         return Err(Failure::invalid(message).param(section.full_name("price")));
     }
@@ -59,6 +97,7 @@ fn line_item(tx: &Tx, mut section: Params) -> Answer<Value> {
     let quantity =
         section.integer_from("quantity", 1)?.ok_or_else(|| Failure::missing_param(&quantity_name))?;
     let unit = price["unit_amount"].as_i64().unwrap_or(0);
+    let unit = if is_trial && !price["recurring"].is_null() { 0 } else { unit };
     let amount = unit.checked_mul(quantity).ok_or_else(too_large)?;
     let product = tx.find("product", price["product"].as_str().unwrap_or_default())?;
     let item = json!({
@@ -79,7 +118,7 @@ fn line_item(tx: &Tx, mut section: Params) -> Answer<Value> {
     Ok(item)
 }
 
-fn price_of(tx: &Tx, section: &mut Params) -> Answer<Value> {
+pub fn price_of(tx: &Tx, section: &mut Params) -> Answer<Value> {
     let name = section.full_name("price");
     match (section.text("price")?, section.section("price_data")?) {
         (Some(_), Some(_)) => Err(Failure::invalid("Pass only one of price and price_data.").param(name)),
@@ -112,7 +151,7 @@ fn inline_price(tx: &Tx, mut data: Params) -> Answer<Value> {
 }
 
 /// Below this Stripe's own cost exceeds the amount.
-fn least(currency: &str) -> i64 {
+pub fn least(currency: &str) -> i64 {
     match currency {
         "usd" | "eur" => 50,
         "gbp" => 30,

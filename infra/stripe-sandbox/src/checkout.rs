@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
-use crate::cart::{Cart, priced};
+use crate::call::Call;
+use crate::cart::{Cart, Mode, priced};
 use crate::failure::{Answer, Failure};
 use crate::ids;
-use crate::list::Query;
+use crate::list::{Query, slice};
 use crate::params::Params;
 use crate::payments;
+use crate::subscriptions;
 use crate::tx::{Tx, id_of};
 
 pub const KIND: &str = "checkout.session";
@@ -37,7 +38,7 @@ const IGNORED: [&str; 14] = [
     "wallet_options",
 ];
 /// They would change what is paid or what comes of it.
-const UNSUPPORTED: [&str; 13] = [
+const UNSUPPORTED: [&str; 12] = [
     "after_expiration",
     "custom_fields",
     "customer_account",
@@ -50,7 +51,6 @@ const UNSUPPORTED: [&str; 13] = [
     "return_url",
     "setup_intent_data",
     "shipping_options",
-    "subscription_data",
 ];
 
 const NULL_AT_FIRST: [&str; 33] = [
@@ -93,27 +93,44 @@ pub fn create(call: Call) -> Answer<Value> {
     let (tx, mut params) = (call.tx, call.params);
     params.refuse(&UNSUPPORTED)?;
     params.accept(&IGNORED);
-    mode(&mut params)?;
+    let mode = mode(&mut params)?;
     let expires_at = expires_at(tx, &mut params)?;
-    let cart = priced(tx, &mut params)?;
+    let subscription_data = subscriptions::create::checkout_data(&mut params)?;
+    let is_trial = !subscription_data["trial_period_days"].is_null();
+    let cart = priced(tx, &mut params, mode, is_trial)?;
     let intent_data = payments::intent_data(&mut params)?;
-    let mut session = blank(tx, &cart, expires_at);
+    let mut session = blank(tx, &cart, expires_at, mode);
     apply_customer(tx, &mut session, &mut params)?;
     apply_settings(&mut session, &mut params)?;
     params.finish()?;
-    tx.insert(&session, &json!({"line_items": cart.items, "payment_intent_data": intent_data}))?;
+    let hidden = json!({
+        "line_items": cart.items, "payment_intent_data": intent_data, "subscription_data": subscription_data,
+    });
+    tx.insert(&session, &hidden)?;
     tx.set_alarm(&session, expires_at * 1000)?;
     Ok(session)
 }
 
-fn mode(params: &mut Params) -> Answer<()> {
-    match params.required("mode")?.as_str() {
-        "payment" => Ok(()),
-        mode @ ("setup" | "subscription") => {
+/// What belongs to another mode is refused, so that it is not thought to have had an effect.
+fn mode(params: &mut Params) -> Answer<Mode> {
+    let (mode, foreign): (_, &[&str]) = match params.required("mode")?.as_str() {
+        "payment" => (Mode::Payment, &["subscription_data"]),
+        "subscription" => (Mode::Subscription, &["payment_intent_data", "customer_creation", "submit_type"]),
+        mode @ "setup" => {
             let message = format!("The Stripe sandbox does not support mode={mode}.");
-            Err(Failure::invalid(message).param("mode"))
+            return Err(Failure::invalid(message).param("mode"));
         }
-        _ => Err(Failure::invalid("Invalid mode: must be one of payment, setup, subscription").param("mode")),
+        _ => {
+            let message = "Invalid mode: must be one of payment, setup, subscription";
+            return Err(Failure::invalid(message).param("mode"));
+        }
+    };
+    match foreign.iter().find(|name| params.has(name)) {
+        Some(name) => {
+            let message = format!("You can not pass `{name}` in `{}` mode.", mode.name());
+            Err(Failure::invalid(message).param(*name))
+        }
+        None => Ok(mode),
     }
 }
 
@@ -139,7 +156,9 @@ fn apply_customer(tx: &Tx, session: &mut Value, params: &mut Params) -> Answer<(
             session["customer_details"] = customer_details(&customer);
         }
         (None, email) => {
-            session["customer_creation"] = json!(creation.unwrap_or_else(|| "if_required".into()));
+            // A subscription is somebody's.
+            let usual = if is_subscription(session) { "always" } else { "if_required" };
+            session["customer_creation"] = json!(creation.as_deref().unwrap_or(usual));
             session["customer_details"] = email.as_ref().map_or(Value::Null, |_| {
                 let mut details = customer_details(&Value::Null);
                 details["email"] = json!(email);
@@ -217,7 +236,7 @@ fn apply_tax(session: &mut Value, params: &mut Params) -> Answer<()> {
     Ok(())
 }
 
-fn blank(tx: &Tx, cart: &Cart, expires_at: i64) -> Value {
+fn blank(tx: &Tx, cart: &Cart, expires_at: i64, mode: Mode) -> Value {
     let id = ids::fresh("cs_test");
     let mut session = json!({
         "object": KIND,
@@ -235,8 +254,8 @@ fn blank(tx: &Tx, cart: &Cart, expires_at: i64) -> Value {
         "expires_at": expires_at,
         "livemode": false,
         "metadata": {},
-        "mode": "payment",
-        "payment_method_collection": "if_required",
+        "mode": mode.name(),
+        "payment_method_collection": if mode == Mode::Subscription { "always" } else { "if_required" },
         "payment_method_options": {},
         "payment_method_types": ["card"],
         "payment_status": if cart.total == 0 { "no_payment_required" } else { "unpaid" },
@@ -252,6 +271,19 @@ fn blank(tx: &Tx, cart: &Cart, expires_at: i64) -> Value {
         session[name] = Value::Null;
     }
     session
+}
+
+pub fn is_subscription(session: &Value) -> bool {
+    session["mode"] == json!("subscription")
+}
+
+/// The intent a session is paid with; where it pays an invoice, the session does not show it.
+pub fn intent_id(tx: &Tx, session: &Value) -> Answer<Option<String>> {
+    if !is_subscription(session) {
+        return Ok(session["payment_intent"].as_str().map(str::to_owned));
+    }
+    let hidden = tx.hidden(KIND, id_of(session))?;
+    Ok(hidden["payment_intent"].as_str().map(str::to_owned))
 }
 
 pub fn retrieve(call: Call) -> Answer<Value> {
@@ -308,8 +340,8 @@ pub fn expire_on_time(tx: &Tx, id: &str) -> Answer<()> {
 }
 
 fn end(tx: &Tx, mut session: Value) -> Answer<Value> {
-    if let Some(intent) = session["payment_intent"].as_str() {
-        payments::cancel(tx, intent)?;
+    if let Some(intent) = intent_id(tx, &session)? {
+        payments::cancel(tx, &intent)?;
     }
     session["status"] = json!("expired");
     session["url"] = Value::Null;
@@ -325,28 +357,15 @@ pub fn list_line_items(call: Call) -> Answer<Value> {
     let after = params.text("starting_after")?;
     params.finish()?;
     let session = call.tx.get(KIND, call.id)?;
-    line_item_page(call.tx, &session, usize::try_from(limit).unwrap_or(100), after.as_deref())
+    line_item_page(call.tx, &session, limit, after.as_deref())
 }
 
 pub fn line_items(tx: &Tx, session: &Value) -> Answer<Value> {
     line_item_page(tx, session, 10, None)
 }
 
-fn line_item_page(tx: &Tx, session: &Value, limit: usize, after: Option<&str>) -> Answer<Value> {
+fn line_item_page(tx: &Tx, session: &Value, limit: i64, after: Option<&str>) -> Answer<Value> {
     let hidden = tx.hidden(KIND, id_of(session))?;
     let items = hidden["line_items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let start = match after {
-        None => 0,
-        Some(id) => match items.iter().position(|item| id_of(item) == id) {
-            Some(position) => position + 1,
-            None => return Err(Failure::no_such_reference("item", id, "starting_after")),
-        },
-    };
-    let data: Vec<&Value> = items[start..].iter().take(limit).collect();
-    Ok(json!({
-        "object": "list",
-        "has_more": start + data.len() < items.len(),
-        "data": data,
-        "url": format!("{URL}/{}/line_items", id_of(session)),
-    }))
+    slice(items, limit, after, &format!("{URL}/{}/line_items", id_of(session)))
 }

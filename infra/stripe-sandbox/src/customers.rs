@@ -2,24 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::Call;
+use crate::call::Call;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::list::{Query, search as search_objects};
+use crate::methods;
 use crate::params::Params;
-use crate::tx::Tx;
+use crate::subscriptions;
+use crate::tx::{Tx, id_of};
 
 const TEXTS: [&str; 6] = ["business_name", "description", "email", "individual_name", "name", "phone"];
 const IGNORED: [&str; 2] = ["tax", "validate"];
-const UNSUPPORTED: [&str; 7] = [
-    "cash_balance",
-    "default_source",
-    "invoice_settings",
-    "payment_method",
-    "source",
-    "tax_id_data",
-    "test_clock",
-];
+const UNSUPPORTED: [&str; 6] =
+    ["cash_balance", "default_source", "payment_method", "source", "tax_id_data", "test_clock"];
 
 pub fn create(call: Call) -> Answer<Value> {
     let (tx, mut params) = (call.tx, call.params);
@@ -66,6 +61,7 @@ pub fn update(call: Call) -> Answer<Value> {
     let mut customer = before.clone();
     let mut params = call.params;
     apply(&mut customer, &mut params)?;
+    apply_default_method(call.tx, &mut customer, &mut params)?;
     params.finish()?;
     call.tx.update(&before, &customer, "customer.updated")?;
     Ok(customer)
@@ -77,6 +73,7 @@ pub fn delete(call: Call) -> Answer<Value> {
     let customer = call.tx.get_alive("customer", call.id)?;
     let stub = json!({"id": call.id, "object": "customer", "deleted": true});
     call.tx.save(&stub)?;
+    subscriptions::end_all_of(call.tx, call.id)?;
     call.tx.emit("customer.deleted", &customer)?;
     Ok(stub)
 }
@@ -132,6 +129,19 @@ fn apply(customer: &mut Value, params: &mut Params) -> Answer<()> {
     apply_addresses(customer, params)?;
     customer["metadata"] = params.metadata(customer["metadata"].take())?;
     Ok(())
+}
+
+/// What is charged where neither the invoice nor the subscription names another.
+fn apply_default_method(tx: &Tx, customer: &mut Value, params: &mut Params) -> Answer<()> {
+    let Some(mut settings) = params.section("invoice_settings")? else { return Ok(()) };
+    let name = settings.full_name("default_payment_method");
+    if let Some(id) = settings.clearable("default_payment_method")? {
+        if let Some(id) = &id {
+            methods::of_customer(tx, id, id_of(customer), &name)?;
+        }
+        customer["invoice_settings"]["default_payment_method"] = json!(id);
+    }
+    settings.finish()
 }
 
 fn apply_addresses(customer: &mut Value, params: &mut Params) -> Answer<()> {

@@ -39,7 +39,13 @@ CREATE TABLE keys (
     created_ms INTEGER NOT NULL
 );
 CREATE INDEX keys_created ON keys (created_ms);
-PRAGMA user_version = 1;
+";
+/// Since version 2 there are subscriptions.
+const INDEXES_OF_SUBSCRIPTIONS: &str = "
+CREATE INDEX objects_subscription
+    ON objects (kind, json_extract(shown, '$.parent.subscription_details.subscription'));
+CREATE INDEX objects_invoice ON objects (kind, json_extract(shown, '$.invoice'));
+PRAGMA user_version = 2;
 ";
 
 pub fn open(path: Option<&Path>) -> rusqlite::Result<Connection> {
@@ -52,8 +58,27 @@ pub fn open(path: Option<&Path>) -> rusqlite::Result<Connection> {
     // With WAL this survives the death of the process; only the machine's could lose the last commits.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+    match version {
+        0 => connection.execute_batch(&format!("BEGIN; {SCHEMA} {INDEXES_OF_SUBSCRIPTIONS} COMMIT;"))?,
+        1 => connection.execute_batch(&format!("BEGIN; {INDEXES_OF_SUBSCRIPTIONS} COMMIT;"))?,
+        _ => {}
     }
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open;
+
+    #[test]
+    fn a_file_from_before_there_were_subscriptions_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("stripe.sqlite");
+        let older = "DROP INDEX objects_subscription; DROP INDEX objects_invoice; PRAGMA user_version = 1;";
+        open(Some(&file)).unwrap().execute_batch(older).unwrap();
+        let opened = open(Some(&file)).unwrap();
+        let indexes =
+            "SELECT count(*) FROM sqlite_master WHERE name IN ('objects_subscription', 'objects_invoice')";
+        assert_eq!(opened.query_row(indexes, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+    }
 }

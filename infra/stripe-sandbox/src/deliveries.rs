@@ -29,7 +29,8 @@ pub fn client() -> Client {
 }
 
 impl Sandbox {
-    /// The earliest moment at which something happens by itself: a delivery, or a session's expiry.
+    /// The earliest moment at which something happens by itself: a delivery, or an alarm (a session expires,
+    /// a subscription renews, an invoice is charged).
     pub fn next_due(&self) -> Option<i64> {
         let delivers = self.inner.webhook.is_some();
         let database = lock(&self.inner.database);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
+use crate::call::Call;
 use crate::failure::{Answer, Failure};
 use crate::list::Query;
 use crate::tx::{Tx, id_of};

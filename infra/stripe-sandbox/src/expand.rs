@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::checkout;
 use crate::failure::{Answer, Failure};
+use crate::invoices;
 use crate::tx::{Tx, kind_of};
 
 pub fn expand(tx: &Tx, body: &mut Value, paths: &[String]) -> Answer<()> {
@@ -21,6 +22,9 @@ fn step_into(tx: &Tx, node: &mut Value, steps: &[&str], path: &str) -> Answer<()
     let Some((step, rest)) = steps.split_first() else { return Ok(()) };
     if *step == "line_items" && kind_of(node) == "checkout.session" && node.get("line_items").is_none() {
         node["line_items"] = checkout::line_items(tx, node)?;
+    }
+    if *step == "payments" && kind_of(node) == invoices::KIND && node.get("payments").is_none() {
+        node["payments"] = invoices::payments::of_invoice(tx, node)?;
     }
     let kind = kind_named(step);
     match node.get_mut(*step) {
@@ -44,9 +48,11 @@ fn kind_named(field: &str) -> Option<&'static str> {
         "charge" | "latest_charge" => "charge",
         "customer" => "customer",
         "payment_intent" => "payment_intent",
-        "payment_method" => "payment_method",
+        "invoice" | "latest_invoice" => "invoice",
+        "payment_method" | "default_payment_method" => "payment_method",
         "price" | "default_price" => "price",
         "product" => "product",
+        "subscription" => "subscription",
         _ => return None,
     })
 }

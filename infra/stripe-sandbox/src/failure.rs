@@ -12,6 +12,7 @@ pub struct Failure {
     pub message: String,
     kind: &'static str,
     code: Option<&'static str>,
+    decline_code: Option<&'static str>,
     param: Option<String>,
     /// Whether the request had begun to execute, so that its idempotency key remembers the refusal.
     pub remembered: bool,
@@ -73,6 +74,12 @@ impl Failure {
         Self::new(402, "card_error", message).code("incorrect_number").param("card")
     }
 
+    /// A decline of which nothing is kept.
+    pub fn declined(message: &str, decline_code: &'static str) -> Self {
+        let failure = Self::new(402, "card_error", message).code("card_declined");
+        Self { decline_code: Some(decline_code), remembered: true, ..failure }
+    }
+
     pub fn code(self, code: &'static str) -> Self {
         Self { code: Some(code), ..self }
     }
@@ -93,6 +100,9 @@ impl Failure {
             error.insert("code".into(), json!(code));
             error.insert("doc_url".into(), json!(doc_url(code)));
         }
+        if let Some(code) = self.decline_code {
+            error.insert("decline_code".into(), json!(code));
+        }
         if let Some(param) = &self.param {
             error.insert("param".into(), json!(param));
         }
@@ -100,7 +110,8 @@ impl Failure {
     }
 
     fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), kind, code: None, param: None, remembered: false }
+        let message = message.into();
+        Self { status, message, kind, code: None, decline_code: None, param: None, remembered: false }
     }
 }
 

@@ -5,7 +5,9 @@
 //! expansion, idempotency, events and deliveries come with [`tx::Tx`].
 #![recursion_limit = "512"]
 
+mod alarms;
 mod api;
+mod call;
 mod cards;
 mod cart;
 mod checkout;
@@ -17,14 +19,19 @@ mod expand;
 mod failure;
 mod form;
 mod ids;
+mod invoices;
 mod list;
+mod methods;
 mod pages;
 mod params;
 mod pay;
 mod payments;
+mod periods;
 mod prices;
 mod products;
+mod renewals;
 mod server;
+mod subscriptions;
 mod tx;
 
 use std::cell::Cell;
@@ -128,20 +135,13 @@ impl Sandbox {
         self.commit(&mut database, now_ms, cause, work)
     }
 
-    /// Each alarm commits by itself, so that one that fails holds up nothing it need not.
+    /// Each alarm commits by itself, so that one that fails holds up nothing it need not, and at its own
+    /// due time: after a jump of the clock what it does is dated as if nobody had jumped. An alarm that
+    /// sets another one due already is followed by that one.
     fn ring_alarms(&self, database: &mut Connection, now_ms: i64) -> Answer<()> {
-        let ring_one = |tx: &Tx| match tx.ringing_alarm()? {
-            None => Ok(false),
-            Some((kind, id)) => {
-                match kind.as_str() {
-                    checkout::KIND => checkout::expire_on_time(tx, &id)?,
-                    other => tracing::error!(kind = other, "an alarm of an unknown kind"),
-                }
-                tx.clear_alarm_of(&kind, &id)?;
-                Ok(true)
-            }
-        };
-        while self.commit(database, now_ms, Cause::default(), ring_one)? {}
+        while let Some(alarm) = alarms::first_due(database, now_ms)? {
+            self.commit(database, alarm.due_ms, Cause::default(), |tx| alarms::ring(tx, &alarm))?;
+        }
         Ok(())
     }
 

@@ -137,6 +137,21 @@ impl Query {
     }
 }
 
+/// One page of what stands in an object rather than in the table, oldest first.
+pub fn slice(all: &[Value], limit: i64, after: Option<&str>, url: &str) -> Answer<Value> {
+    let limit = usize::try_from(limit).unwrap_or(100).min(100);
+    let start = match after {
+        None => 0,
+        Some(id) => match all.iter().position(|element| id_of(element) == id) {
+            Some(position) => position + 1,
+            None => return Err(Failure::no_such_reference("item", id, "starting_after")),
+        },
+    };
+    let data: Vec<&Value> = all[start..].iter().take(limit).collect();
+    let has_more = start + data.len() < all.len();
+    Ok(json!({"object": "list", "data": data, "has_more": has_more, "url": url}))
+}
+
 fn limit(params: &mut Params) -> Answer<usize> {
     match params.integer("limit")? {
         None => Ok(10),

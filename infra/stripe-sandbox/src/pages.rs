@@ -2,12 +2,14 @@
 //! session says, so that reloading it is always right.
 
 mod front;
+mod invoice;
 mod till;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 pub use front::index;
+pub use invoice::show as invoice;
 pub use till::{authenticate, show, submit};
 
 const STYLE: &str = include_str!("pages/style.css");
@@ -50,7 +52,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// `4.99 EUR`; some currencies have no minor unit.
-fn money(minor: i64, currency: &str) -> String {
+pub fn money(minor: i64, currency: &str) -> String {
     const WHOLE: [&str; 16] = [
         "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf",
         "xof", "xpf",

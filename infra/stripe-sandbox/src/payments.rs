@@ -1,9 +1,9 @@
-//! PaymentIntents, the charges they make, and the payment methods they use.
+//! PaymentIntents and the charges they make.
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
-use crate::cards::{Behaviour, Card};
+use crate::call::Call;
+use crate::cards::{self, Behaviour};
 use crate::failure::{Answer, doc_url};
 use crate::ids;
 use crate::list::{Query, search as search_objects};
@@ -12,9 +12,13 @@ use crate::tx::{Tx, id_of};
 
 pub const KIND: &str = "payment_intent";
 
-/// How an attempt to pay ended.
+/// What became of an attempt to pay.
 pub enum Attempt {
-    Succeeded(Value),
+    /// Nothing is recorded yet: what has to be told before the payment is told first, then [`succeed`].
+    Approved {
+        intent: Value,
+        method: Value,
+    },
     /// Stripe's `error` object.
     Failed(Value),
     AsksForAuthentication(Value),
@@ -54,6 +58,23 @@ pub fn list_charges(call: Call) -> Answer<Value> {
     query.page(call.tx, params, "/v1/charges")
 }
 
+/// Whether the cardholder is there to be asked. A saved card has been authenticated before.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Presence {
+    OnSession,
+    OffSession,
+}
+
+/// What an intent is made for.
+pub struct Purpose<'a> {
+    pub amount: &'a Value,
+    pub currency: &'a Value,
+    pub customer: &'a Value,
+    pub method_types: &'a Value,
+    /// As [`intent_data`] gives it.
+    pub data: &'a Value,
+}
+
 /// `payment_intent_data` of a session: what its intent will carry.
 pub fn intent_data(params: &mut Params) -> Answer<Value> {
     let Some(mut section) = params.section("payment_intent_data")? else { return Ok(json!({})) };
@@ -77,11 +98,12 @@ pub fn intent_data(params: &mut Params) -> Answer<Value> {
     Ok(data)
 }
 
-pub fn create_for_session(tx: &Tx, session: &Value, data: &Value) -> Answer<Value> {
+pub fn create(tx: &Tx, purpose: &Purpose) -> Answer<Value> {
+    let data = purpose.data;
     let id = ids::fresh("pi");
     let intent = json!({
         "object": KIND,
-        "amount": session["amount_total"],
+        "amount": purpose.amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
@@ -94,8 +116,8 @@ pub fn create_for_session(tx: &Tx, session: &Value, data: &Value) -> Answer<Valu
         "client_secret": format!("{id}_secret_{}", ids::random(24)),
         "confirmation_method": "automatic",
         "created": tx.now(),
-        "currency": session["currency"],
-        "customer": session["customer"],
+        "currency": purpose.currency,
+        "customer": purpose.customer,
         "customer_account": null,
         "description": data["description"],
         "last_payment_error": null,
@@ -109,7 +131,7 @@ pub fn create_for_session(tx: &Tx, session: &Value, data: &Value) -> Answer<Valu
         "payment_method_options": {"card": {
             "installments": null, "mandate_options": null, "network": null, "request_three_d_secure": "automatic",
         }},
-        "payment_method_types": session["payment_method_types"],
+        "payment_method_types": purpose.method_types,
         "processing": null,
         "receipt_email": data["receipt_email"],
         "review": null,
@@ -128,15 +150,16 @@ pub fn create_for_session(tx: &Tx, session: &Value, data: &Value) -> Answer<Valu
     Ok(intent)
 }
 
-/// Tries to pay an intent with a card, as confirming it does.
-pub fn attempt(tx: &Tx, intent: Value, card: &'static Card, billing: &Value) -> Answer<Attempt> {
-    let method = insert_method(tx, &intent, card, billing)?;
-    match card.behaviour {
-        Behaviour::Pays => succeed(tx, intent, &method).map(Attempt::Succeeded),
+/// Tries to pay an intent with a payment method, as confirming it does.
+pub fn attempt(tx: &Tx, intent: Value, method: Value, presence: Presence) -> Answer<Attempt> {
+    match cards::of(&method)?.behaviour {
+        Behaviour::Asks if presence == Presence::OnSession => {
+            ask(tx, intent, &method).map(Attempt::AsksForAuthentication)
+        }
+        Behaviour::Pays | Behaviour::Asks => Ok(Attempt::Approved { intent, method }),
         Behaviour::Declines { decline_code, message } => {
             decline(tx, intent, &method, decline_code, message).map(Attempt::Failed)
         }
-        Behaviour::Asks => ask(tx, intent, &method).map(Attempt::AsksForAuthentication),
     }
 }
 
@@ -146,7 +169,7 @@ pub fn authenticate(tx: &Tx, mut intent: Value, passed: bool) -> Answer<Attempt>
     let method = tx.get("payment_method", method_id)?;
     intent["next_action"] = Value::Null;
     if passed {
-        return succeed(tx, intent, &method).map(Attempt::Succeeded);
+        return Ok(Attempt::Approved { intent, method });
     }
     let code = "payment_intent_authentication_failure";
     let error = json!({
@@ -172,36 +195,7 @@ pub fn cancel(tx: &Tx, id: &str) -> Answer<()> {
     Ok(())
 }
 
-fn insert_method(tx: &Tx, intent: &Value, card: &Card, billing: &Value) -> Answer<Value> {
-    let method = json!({
-        "id": ids::fresh("pm"),
-        "object": "payment_method",
-        "allow_redisplay": "limited",
-        "billing_details": billing_details(billing),
-        "card": card.details(tx.now()),
-        "created": tx.now(),
-        "customer": if intent["setup_future_usage"].is_null() { Value::Null } else { intent["customer"].clone() },
-        "livemode": false,
-        "metadata": {},
-        "type": "card",
-    });
-    tx.insert(&method, &Value::Null)?;
-    Ok(method)
-}
-
-fn billing_details(from: &Value) -> Value {
-    json!({
-        "address": {
-            "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null,
-        },
-        "email": from["email"],
-        "name": from["name"],
-        "phone": from["phone"],
-        "tax_id": null,
-    })
-}
-
-fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
+pub fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
     let outcome = json!({
         "advice_code": null, "network_advice_code": null, "network_decline_code": null,
         "network_status": "approved_by_network", "reason": null, "risk_level": "normal", "risk_score": 10,
@@ -209,7 +203,6 @@ fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
     });
     let charge = charge(tx, &intent, method, &outcome, None);
     tx.insert(&charge, &Value::Null)?;
-    tx.emit("charge.succeeded", &charge)?;
     intent["amount_received"] = intent["amount"].clone();
     intent["last_payment_error"] = Value::Null;
     intent["latest_charge"] = charge["id"].clone();
@@ -218,6 +211,7 @@ fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
     intent["status"] = json!("succeeded");
     tx.save(&intent)?;
     tx.emit("payment_intent.succeeded", &intent)?;
+    tx.emit("charge.succeeded", &charge)?;
     Ok(intent)
 }
 

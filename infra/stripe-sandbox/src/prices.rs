@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
+use crate::call::Call;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::list::{Query, search as search_objects};
@@ -82,9 +82,20 @@ pub fn insert(tx: &Tx, params: &mut Params, product: &str) -> Answer<Value> {
 fn recurring(mut section: Params) -> Answer<Value> {
     let name = section.full_name("interval");
     let interval = section.one_of("interval", &INTERVALS)?.ok_or_else(|| Failure::missing_param(&name))?;
+    let count_name = section.full_name("interval_count");
+    let count = section.integer_from("interval_count", 1)?.unwrap_or(1);
+    let most = match interval.as_str() {
+        "day" => 1095,
+        "week" => 156,
+        "month" => 36,
+        _ => 3,
+    };
+    if count > most {
+        return Err(Failure::invalid("An interval is three years long at most.").param(count_name));
+    }
     let recurring = json!({
         "interval": interval,
-        "interval_count": section.integer_from("interval_count", 1)?.unwrap_or(1),
+        "interval_count": count,
         "meter": null,
         "trial_period_days": section.integer_from("trial_period_days", 1)?,
         "usage_type": section.one_of("usage_type", &["licensed"])?.unwrap_or("licensed".into()),

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use crate::failure::{Answer, Failure};
-use crate::tx::{Cause, Reply};
-use crate::{Sandbox, api, cards, pages, pay};
+use crate::tx::{Cause, Reply, Tx};
+use crate::{Sandbox, api, cards, pages, pay, subscriptions};
 
 impl Sandbox {
     /// Serves until `shutdown` ends, and delivers events meanwhile.
@@ -43,6 +43,9 @@ fn router(sandbox: Sandbox) -> Router {
         .route("/c/pay/{id}/authenticate", post(pages::authenticate))
         .route("/_sandbox/checkout/{id}/pay", post(shopper_pays))
         .route("/_sandbox/checkout/{id}/authenticate", post(shopper_authenticates))
+        .route("/i/{id}", get(pages::invoice))
+        .route("/_sandbox/subscriptions/{id}/card", post(person_swaps_card))
+        .route("/_sandbox/subscriptions/{id}/cancel", post(person_cancels))
         .layer(from_fn(loopback_only))
         .with_state(sandbox)
 }
@@ -54,7 +57,7 @@ async fn loopback_only(request: Request, next: Next) -> Response {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
+    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]" | "host.docker.internal") {
         return (StatusCode::FORBIDDEN, "The Stripe sandbox answers on loopback only.\n").into_response();
     }
     next.run(request).await
@@ -119,6 +122,32 @@ async fn shopper_authenticates(
     shopper_reply(read_json::<Authentication>(&body).and_then(|authentication| {
         let passed = !matches!(authentication.outcome, Some(Outcome::Fail));
         sandbox.transact(Cause::default(), |tx| pay::authenticate(tx, &id, passed))
+    }))
+}
+
+#[derive(Default, Deserialize)]
+struct NewCard {
+    card: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Cancellation {
+    #[serde(default)]
+    at_period_end: bool,
+}
+
+async fn person_swaps_card(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<NewCard>(&body).and_then(|new| {
+        let card = new.card.as_deref().unwrap_or(cards::PAYS);
+        let swapped = |tx: &Tx| subscriptions::change::swap_card(tx, &id, card);
+        sandbox.transact(Cause::default(), swapped).map(Reply::from)
+    }))
+}
+
+async fn person_cancels(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<Cancellation>(&body).and_then(|asked| {
+        let canceled = |tx: &Tx| subscriptions::change::cancel_by_hand(tx, &id, asked.at_period_end);
+        sandbox.transact(Cause::default(), canceled).map(Reply::from)
     }))
 }
 

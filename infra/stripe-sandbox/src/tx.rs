@@ -69,6 +69,13 @@ impl Tx<'_> {
         Ok(hidden.unwrap_or(Value::Null))
     }
 
+    pub fn save_hidden(&self, object: &Value, hidden: &Value) -> Answer<()> {
+        self.sql
+            .prepare_cached("UPDATE objects SET hidden = ?3 WHERE kind = ?1 AND id = ?2")?
+            .execute(params![kind_of(object), id_of(object), hidden.to_string()])?;
+        Ok(())
+    }
+
     fn column(&self, select: &str, kind: &str, id: &str) -> Answer<Option<Value>> {
         let mut statement = self.sql.prepare_cached(select)?;
         let json: Option<String> = statement.query_row([kind, id], |row| row.get(0)).optional()?;
@@ -144,14 +151,6 @@ impl Tx<'_> {
     pub fn clear_alarm_of(&self, kind: &str, id: &str) -> Answer<()> {
         self.sql.prepare_cached("DELETE FROM alarms WHERE kind = ?1 AND id = ?2")?.execute([kind, id])?;
         Ok(())
-    }
-
-    /// The earliest alarm that has gone off.
-    pub fn ringing_alarm(&self) -> Answer<Option<(String, String)>> {
-        let mut statement = self
-            .sql
-            .prepare_cached("SELECT kind, id FROM alarms WHERE due_ms <= ?1 ORDER BY due_ms, id LIMIT 1")?;
-        Ok(statement.query_row([self.now_ms], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 }
 

@@ -12,13 +12,28 @@ use serde_json::Value;
 use super::{escaped, money, page};
 use crate::Sandbox;
 use crate::failure::Answer;
+use crate::subscriptions;
 use crate::tx::{Cause, Tx, id_of};
 
 const RECENT: usize = 30;
 
+/// What people do at Stripe with a browser, for scripts.
+const BY_HAND: &str = "<h2>By hand</h2><p>What a shopper or the shop's staff would do in a browser takes JSON \
+and no key; a body may be left out.</p>\
+<dl><dt><code>POST /_sandbox/checkout/{session}/pay</code></dt>\
+<dd><code>{\"card\":\"4242 4242 4242 4242\",\"email\":\"…\"}</code> pays a checkout, or starts its trial.</dd>\
+<dt><code>POST /_sandbox/checkout/{session}/authenticate</code></dt>\
+<dd><code>{\"outcome\":\"success\"}</code> or <code>\"fail\"</code> answers for the bank, if the card asks.</dd>\
+<dt><code>POST /_sandbox/subscriptions/{subscription}/card</code></dt>\
+<dd><code>{\"card\":\"4000 0000 0000 0341\"}</code> replaces the card that renewals are charged to; with this one \
+they are declined.</dd>\
+<dt><code>POST /_sandbox/subscriptions/{subscription}/cancel</code></dt>\
+<dd><code>{\"at_period_end\":true}</code> cancels when the period ends, <code>false</code> at once.</dd></dl>";
+
 pub async fn index(State(sandbox): State<Sandbox>) -> Response {
-    let tables = sandbox.transact(Cause::default(), |tx| Ok((sessions(tx)?, events(tx)?)));
-    let (sessions, events) = match tables {
+    let tables =
+        sandbox.transact(Cause::default(), |tx| Ok((sessions(tx)?, subscription_rows(tx)?, events(tx)?)));
+    let (sessions, subscriptions, events) = match tables {
         Ok(tables) => tables,
         Err(failure) => return (StatusCode::INTERNAL_SERVER_ERROR, failure.message).into_response(),
     };
@@ -29,7 +44,8 @@ pub async fn index(State(sandbox): State<Sandbox>) -> Response {
     let main = format!(
         "<main class=\"wide\"><h1>Stripe sandbox</h1>\
          <p>A local stand-in for Stripe: its API is at <code>/v1</code>, and a checkout's page at its url. \
-         {target}</p><h2>Checkouts</h2>{sessions}<h2>Events</h2>{events}</main>"
+         {target}</p>{BY_HAND}<h2>Checkouts</h2>{sessions}<h2>Subscriptions</h2>{subscriptions}\
+         <h2>Events</h2>{events}</main>"
     );
     page(StatusCode::OK, "Stripe sandbox", &main, "")
 }
@@ -51,6 +67,25 @@ fn sessions(tx: &Tx) -> Answer<String> {
         row.expect("a String takes whatever is written");
     }
     Ok(table(&["Made", "Checkout", "Status", "Amount"], &rows))
+}
+
+fn subscription_rows(tx: &Tx) -> Answer<String> {
+    let mut rows = String::new();
+    for subscription in recent(tx, subscriptions::KIND)? {
+        let end = subscription["items"]["data"][0]["current_period_end"].as_i64().unwrap_or(0);
+        let invoice = escaped(subscription["latest_invoice"].as_str().unwrap_or_default());
+        let row = write!(
+            rows,
+            "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td>\
+             <td><a href=\"/i/{invoice}\"><code>{invoice}</code></a></td></tr>",
+            time(&subscription),
+            escaped(id_of(&subscription)),
+            escaped(subscription["status"].as_str().unwrap_or_default()),
+            shown(end),
+        );
+        row.expect("a String takes whatever is written");
+    }
+    Ok(table(&["Made", "Subscription", "Status", "Period ends", "Latest invoice"], &rows))
 }
 
 fn events(tx: &Tx) -> Answer<String> {
@@ -90,7 +125,10 @@ fn delivery(tx: &Tx, event: &str) -> Answer<String> {
 }
 
 fn time(object: &Value) -> String {
-    let seconds = object["created"].as_i64().unwrap_or(0);
+    shown(object["created"].as_i64().unwrap_or(0))
+}
+
+fn shown(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{escaped, money, page};
 use crate::failure::{Answer, Failure};
+use crate::invoices::lines;
 use crate::tx::{Cause, Reply, Tx, id_of};
 use crate::{Sandbox, cards, checkout, form, pay, payments};
 
@@ -20,6 +21,9 @@ struct Till {
     session: Value,
     intent: Value,
     items: Vec<Value>,
+    trial_days: Option<i64>,
+    /// A card that is only saved asks for authentication.
+    card_asks: bool,
 }
 
 pub async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Response {
@@ -63,7 +67,7 @@ fn render(sandbox: &Sandbox, id: &str, failure: Option<&Failure>) -> Response {
         Ok(till) => match till.session["status"].as_str() {
             Some("complete") => complete(&till),
             Some("expired") => expired(&till),
-            _ if till.intent["status"] == json!("requires_action") => authentication(&till),
+            _ if till.card_asks || till.intent["status"] == json!("requires_action") => authentication(&till),
             _ => payment(&till, failure),
         },
     }
@@ -71,16 +75,18 @@ fn render(sandbox: &Sandbox, id: &str, failure: Option<&Failure>) -> Response {
 
 fn till(tx: &Tx, id: &str) -> Answer<Till> {
     let session = tx.get(checkout::KIND, id)?;
-    let intent = match session["payment_intent"].as_str() {
-        Some(intent) => tx.get(payments::KIND, intent)?,
+    let intent = match checkout::intent_id(tx, &session)? {
+        Some(intent) => tx.get(payments::KIND, &intent)?,
         None => Value::Null,
     };
+    let card_asks = pay::card_to_authenticate(tx, &session)?.is_some();
     let mut hidden = tx.hidden(checkout::KIND, id)?;
     let items = match hidden["line_items"].take() {
         Value::Array(items) => items,
         _ => Vec::new(),
     };
-    Ok(Till { session, intent, items })
+    let trial_days = hidden["subscription_data"]["trial_period_days"].as_i64();
+    Ok(Till { session, intent, items, trial_days, card_asks })
 }
 
 fn payment(till: &Till, failure: Option<&Failure>) -> Response {
@@ -95,16 +101,17 @@ fn payment(till: &Till, failure: Option<&Failure>) -> Response {
     let state =
         if message.is_some() { " aria-invalid=\"true\" aria-describedby=\"alert\" autofocus" } else { "" };
     let main = format!(
-        "<main><h1>{}</h1>{}<form method=\"post\" action=\"/c/pay/{id}\">{alert}{}\
+        "<main><h1>{}</h1>{}{}<form method=\"post\" action=\"/c/pay/{id}\">{alert}{}\
          <label for=\"card\">Card number</label>\
          <input id=\"card\" name=\"card\" value=\"4242 4242 4242 4242\" inputmode=\"numeric\" \
          autocomplete=\"off\" required{state}>\
-         <button type=\"submit\">Pay {}</button></form>{}\
+         <button type=\"submit\">{}</button></form>{}\
          <h2 id=\"cards\">Test cards</h2><ul aria-labelledby=\"cards\">{}</ul></main>",
         escaped(&heading(till)),
+        terms(till),
         receipt(till),
         email_field(till),
-        total(till),
+        press(till),
         cancel_link(till),
         test_cards(),
     );
@@ -115,14 +122,17 @@ fn payment(till: &Till, failure: Option<&Failure>) -> Response {
 }
 
 fn authentication(till: &Till) -> Response {
+    let what = match till.card_asks {
+        true => "that your card is saved".to_owned(),
+        false => format!("the payment of <strong>{}</strong>", total(till)),
+    };
     let main = format!(
         "<main><h1>Your bank asks for you</h1>\
-         <p>Authenticate the payment of <strong>{}</strong> for {}.</p>\
+         <p>Authenticate {what} for {}.</p>\
          <form method=\"post\" action=\"/c/pay/{}/authenticate\">\
          <button type=\"submit\" name=\"outcome\" value=\"success\">Complete authentication</button>\
          <button type=\"submit\" name=\"outcome\" value=\"fail\" class=\"quiet\">Fail authentication</button>\
          </form></main>",
-        total(till),
         escaped(&heading(till)),
         escaped(id_of(&till.session)),
     );
@@ -151,6 +161,40 @@ fn heading(till: &Till) -> String {
     match till.items.as_slice() {
         [only] => only["description"].as_str().unwrap_or("Your order").to_owned(),
         _ => "Your order".to_owned(),
+    }
+}
+
+/// What is paid and how often, where it is paid more than once.
+fn terms(till: &Till) -> String {
+    let mut recurring = till.items.iter().filter(|item| !item["price"]["recurring"].is_null()).peekable();
+    let Some(first) = recurring.peek() else { return String::new() };
+    let every = interval(&first["price"]["recurring"]);
+    let cost = recurring
+        .map(|item| lines::amount_of(&item["price"], item["quantity"].as_i64().unwrap_or(1)))
+        .fold(0, i64::saturating_add);
+    let cost = money(cost, till.session["currency"].as_str().unwrap_or_default());
+    match till.trial_days {
+        Some(1) => format!("<p>1 day free, then {cost} {every}, until canceled.</p>"),
+        Some(days) => format!("<p>{days} days free, then {cost} {every}, until canceled.</p>"),
+        None => format!("<p>{cost} {every}, until canceled.</p>"),
+    }
+}
+
+/// `every month`, `every 3 months`
+fn interval(recurring: &Value) -> String {
+    let unit = escaped(recurring["interval"].as_str().unwrap_or_default());
+    match recurring["interval_count"].as_i64().unwrap_or(1) {
+        1 => format!("every {unit}"),
+        count => format!("every {count} {unit}s"),
+    }
+}
+
+fn press(till: &Till) -> String {
+    let due_now = till.session["amount_total"] != json!(0);
+    match (checkout::is_subscription(&till.session), till.trial_days) {
+        (true, Some(_)) if !due_now => "Start trial".to_owned(),
+        (true, _) => format!("Subscribe and pay {}", total(till)),
+        (false, _) => format!("Pay {}", total(till)),
     }
 }
 

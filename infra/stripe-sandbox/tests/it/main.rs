@@ -1,10 +1,15 @@
 //! The sandbox over real sockets: what a shop, a shopper and a webhook endpoint see of it.
 
 mod catalog;
+mod changes;
 mod checkout;
 mod deliveries;
+mod dunning;
+mod invoices;
 mod kill;
 mod pages;
+mod renewals;
 mod requests;
 mod stand;
+mod subscriptions;
 mod typed;

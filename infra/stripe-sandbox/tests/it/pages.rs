@@ -83,3 +83,19 @@ async fn the_front_page_lists_events_and_their_deliveries() {
     assert!(front.contains("customer.created"));
     assert!(front.contains("pending, 1 attempt, HTTP 500"));
 }
+
+#[tokio::test]
+async fn the_page_of_a_subscription_says_what_is_paid_and_how_often() {
+    let stand = Stand::start().await;
+    let price = stand.plan("Premium", 999, "month").await;
+    let session = stand.subscription_session(&price, "").await;
+    let shown = show(&stand, id(&session)).await.text;
+    for text in ["9.99 EUR every month, until canceled", "Subscribe and pay 9.99 EUR"] {
+        assert!(shown.contains(text), "{text} is missing from {shown}");
+    }
+    let paid = submit(&stand, id(&session), "", "card=4242424242424242").await;
+    assert_eq!(paid.header("location"), "https://shop.test/done");
+    let subscription = stand.get("/v1/subscriptions").await["data"][0].clone();
+    let front = stand.send("GET", "/", &[], "").await.text;
+    assert!(front.contains(id(&subscription)) && front.contains("POST /_sandbox/subscriptions/"));
+}

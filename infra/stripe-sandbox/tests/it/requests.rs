@@ -33,6 +33,8 @@ async fn only_loopback_names_are_answered() {
         ("localhost:9001", 200),
         ("[::1]:1", 200),
         ("[::1]", 200),
+        ("host.docker.internal:9001", 200),
+        ("host.docker.internal.evil.test", 403),
     ] {
         let answer = stand.send("GET", "/", &[("host", host)], "").await;
         assert_eq!(answer.status, status, "{host}");

@@ -25,6 +25,10 @@ pub const SECRET: &str = "whsec_stand";
 pub const START_MS: i64 = 1_790_000_000_000;
 pub const MINUTE_MS: i64 = 60_000;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+pub const PAYS: &str = "4242 4242 4242 4242";
+/// Can be saved, and is declined when charged.
+pub const FAILS_LATER: &str = "4000 0000 0000 0341";
 
 pub struct Stand {
     pub sandbox: Sandbox,
@@ -106,6 +110,17 @@ impl Stand {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
+    /// Steps from one due moment to the next, as the local stack does.
+    pub async fn live(&self, ms: i64) {
+        let target = self.clock.load(Ordering::SeqCst) + ms;
+        while let Some(due) = self.sandbox.next_due().filter(|due| *due <= target) {
+            self.clock.fetch_max(due, Ordering::SeqCst);
+            self.sandbox.run_due().await;
+        }
+        self.clock.store(target, Ordering::SeqCst);
+        self.sandbox.run_due().await;
+    }
+
     pub fn now(&self) -> i64 {
         self.clock.load(Ordering::SeqCst) / 1000
     }
@@ -181,6 +196,56 @@ impl Shop {
         self.post("/v1/checkout/sessions", &form).await
     }
 
+    /// A price that is paid every interval, in cents.
+    pub async fn plan(&self, name: &str, unit_amount: i64, interval: &str) -> String {
+        let form = format!(
+            "currency=eur&unit_amount={unit_amount}&product_data[name]={name}&recurring[interval]={interval}"
+        );
+        self.post("/v1/prices", &form).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An open session that subscribes to a price.
+    pub async fn subscription_session(&self, price: &str, more: &str) -> Value {
+        let form = format!(
+            "mode=subscription&line_items[0][price]={price}&line_items[0][quantity]=1\
+             &success_url=https://shop.test/done{more}"
+        );
+        self.post("/v1/checkout/sessions", &form).await
+    }
+
+    /// A subscription that has been bought and paid with the card that pays.
+    pub async fn subscribe(&self, price: &str, more: &str) -> Value {
+        let session = self.subscription_session(price, more).await;
+        let paid = self.pay(id(&session), PAYS).await.json();
+        self.subscription(paid["subscription"].as_str().unwrap()).await
+    }
+
+    pub async fn subscription(&self, id: &str) -> Value {
+        self.get(&format!("/v1/subscriptions/{id}")).await
+    }
+
+    pub async fn swap_card(&self, subscription: &str, card: &str) -> Value {
+        let path = format!("/_sandbox/subscriptions/{subscription}/card");
+        let answer = self.shopper(&path, &format!(r#"{{"card":"{card}"}}"#)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    /// All invoices of a subscription, newest first.
+    pub async fn invoices(&self, subscription: &str) -> Vec<Value> {
+        let page = self.get(&format!("/v1/invoices?subscription={subscription}&limit=100")).await;
+        page["data"].as_array().unwrap().clone()
+    }
+
+    /// All events since the first so many, oldest first.
+    pub async fn events_after(&self, seen: usize) -> Vec<Value> {
+        let page = self.get("/v1/events?limit=100").await;
+        assert_eq!(page["has_more"], false, "more events than one page");
+        let mut events = page["data"].as_array().unwrap().clone();
+        events.reverse();
+        events.split_off(seen)
+    }
+
     pub async fn pay(&self, session: &str, card: &str) -> Answer {
         self.shopper(&format!("/_sandbox/checkout/{session}/pay"), &format!(r#"{{"card":"{card}"}}"#)).await
     }
@@ -204,6 +269,20 @@ pub fn bearer() -> String {
 
 pub fn id(object: &Value) -> &str {
     object["id"].as_str().unwrap()
+}
+
+pub fn types(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+/// Start and end of the period a subscription is in.
+pub fn period(subscription: &Value) -> (i64, i64) {
+    let item = &subscription["items"]["data"][0];
+    (item["current_period_start"].as_i64().unwrap(), item["current_period_end"].as_i64().unwrap())
+}
+
+pub fn seconds(date: &str) -> i64 {
+    date.parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
 /// A webhook endpoint.

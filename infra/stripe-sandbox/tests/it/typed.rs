@@ -4,9 +4,15 @@ use std::fmt::Display;
 
 use axum::body::Bytes;
 use serde_json::Value;
+use stripe_billing::invoice::{ListInvoice, PayInvoice, RetrieveInvoice, VoidInvoiceInvoice};
+use stripe_billing::subscription::{
+    CancelSubscription, CreateSubscription, CreateSubscriptionItems, ListSubscription,
+    ListSubscriptionStatus, RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems,
+    UpdateSubscriptionProrationBehavior,
+};
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, ExpireCheckoutSession, ListCheckoutSession,
-    ListLineItemsCheckoutSession, RetrieveCheckoutSession,
+    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionSubscriptionData,
+    ExpireCheckoutSession, ListCheckoutSession, ListLineItemsCheckoutSession, RetrieveCheckoutSession,
 };
 use stripe_client_core::{
     CustomizedStripeRequest, RequestBuilder, StripeClient, StripeClientErr, StripeMethod,
@@ -21,11 +27,12 @@ use stripe_product::price::{
 };
 use stripe_product::product::{CreateProduct, ListProduct, RetrieveProduct, UpdateProduct};
 use stripe_shared::{
-    Charge, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus, Event,
+    Charge, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus, Event, Invoice,
+    InvoicePayment, InvoiceStatus, PaymentMethod, Subscription, SubscriptionStatus,
 };
 use stripe_types::{Currency, List};
 
-use crate::stand::{Stand, id};
+use crate::stand::{DAY_MS, FAILS_LATER, HOUR_MS, PAYS, Stand, id};
 
 #[derive(Debug)]
 #[expect(dead_code, reason = "read by unwrap's message")]
@@ -198,10 +205,132 @@ async fn parse_object(object: &Value) {
         "charge" => drop(fetch!(&canned, "", Charge)),
         "checkout.session" => drop(fetch!(&canned, "", stripe_shared::CheckoutSession)),
         "customer" => drop(fetch!(&canned, "", stripe_shared::Customer)),
+        "invoice" => assert_known(&fetch!(&canned, "", Invoice)),
+        "invoice_payment" => assert_known(&fetch!(&canned, "", InvoicePayment)),
+        "payment_method" => assert_known(&fetch!(&canned, "", PaymentMethod)),
+        "subscription" => assert_known(&fetch!(&canned, "", Subscription)),
         "payment_intent" => drop(fetch!(&canned, "", stripe_shared::PaymentIntent)),
         "price" => drop(fetch!(&canned, "", stripe_shared::Price)),
         "product" => drop(fetch!(&canned, "", stripe_shared::Product)),
         other => panic!("no type is known for {other}"),
+    }
+}
+
+/// Enums take a value they do not know for an unknown one: here that would be a value Stripe does not have.
+fn assert_known(parsed: &impl std::fmt::Debug) {
+    let shown = format!("{parsed:?}");
+    assert!(!shown.contains("Unknown("), "{shown}");
+}
+
+#[tokio::test]
+async fn a_subscription_bought_at_the_till_parses_with_all_it_leads_to() {
+    let stand = Stand::start().await;
+    let price = stand.plan("Premium", 999, "month").await;
+    let line = CreateCheckoutSessionLineItems {
+        price: Some(price),
+        quantity: Some(1),
+        ..CreateCheckoutSessionLineItems::new()
+    };
+    let data = CreateCheckoutSessionSubscriptionData {
+        metadata: Some([("user".to_owned(), "u-1".to_owned())].into()),
+        ..CreateCheckoutSessionSubscriptionData::new()
+    };
+    let request = CreateCheckoutSession::new()
+        .mode(CheckoutSessionMode::Subscription)
+        .line_items([line])
+        .subscription_data(data)
+        .success_url("https://shop.test/done");
+    let session = request.send(&stand).await.unwrap();
+    stand.pay(session.id.as_str(), PAYS).await;
+
+    let session = RetrieveCheckoutSession::new(session.id)
+        .expand(["subscription.default_payment_method", "invoice.payments"].map(str::to_owned));
+    let session = session.send(&stand).await.unwrap();
+    assert_known(&session);
+    assert_eq!(session.payment_status, CheckoutSessionPaymentStatus::Paid);
+    let subscription = session.subscription.unwrap();
+    let subscription = subscription.as_object().unwrap();
+    assert_eq!(subscription.status, SubscriptionStatus::Active);
+    assert_eq!(subscription.metadata["user"], "u-1");
+    let method = subscription.default_payment_method.as_ref().unwrap().as_object().unwrap();
+    let invoice = session.invoice.unwrap();
+    let invoice = invoice.as_object().unwrap();
+    assert_eq!(invoice.status, Some(InvoiceStatus::Paid));
+    let parent = invoice.parent.as_ref().unwrap().subscription_details.as_ref().unwrap();
+    assert_eq!(parent.subscription.id(), &subscription.id);
+    let item = &subscription.items.data[0];
+    let line = &invoice.lines.data[0];
+    assert_eq!(line.period.end, item.current_period_end);
+    let details = line.parent.as_ref().unwrap().subscription_item_details.as_ref().unwrap();
+    assert_eq!(details.subscription_item, item.id.as_str());
+    let priced = line.pricing.as_ref().unwrap().price_details.as_ref().unwrap();
+    assert_eq!(priced.price.id(), &item.price.id);
+    assert!(invoice.payments.as_ref().unwrap().data[0].payment.payment_intent.is_some());
+
+    let payments = fetch!(&stand, "/invoice_payments", List<InvoicePayment>);
+    assert_eq!(payments.data[0].status, "paid");
+    let methods = format!("/customers/{}/payment_methods", subscription.customer.id());
+    assert_eq!(fetch!(&stand, methods, List<PaymentMethod>).data[0].id, method.id);
+}
+
+#[tokio::test]
+async fn every_state_of_a_subscription_and_its_invoices_parses() {
+    let stand = Stand::start().await;
+    let (small, large) = (stand.plan("S", 700, "week").await, stand.plan("L", 1400, "week").await);
+    let customer = CreateCustomer::new().email("a@b.test").send(&stand).await.unwrap();
+    let attach = format!("customer={}", customer.id);
+    let method = stand.post("/v1/payment_methods/pm_card_visa/attach", &attach).await;
+    let item = CreateSubscriptionItems { price: Some(small), ..CreateSubscriptionItems::new() };
+    let made = CreateSubscription::new()
+        .customer(customer.id.as_str())
+        .items([item])
+        .default_payment_method(id(&method));
+    let made = made.send(&stand).await.unwrap();
+    assert_known(&made);
+
+    let item = UpdateSubscriptionItems {
+        id: Some(made.items.data[0].id.to_string()),
+        price: Some(large),
+        ..UpdateSubscriptionItems::new()
+    };
+    let changed = UpdateSubscription::new(made.id.clone())
+        .items([item])
+        .proration_behavior(UpdateSubscriptionProrationBehavior::AlwaysInvoice)
+        .expand(["latest_invoice".to_owned()]);
+    let changed = changed.send(&stand).await.unwrap();
+    let prorated = changed.latest_invoice.as_ref().unwrap().as_object().unwrap();
+    let details = prorated.lines.data[0].parent.as_ref().unwrap().subscription_item_details.as_ref().unwrap();
+    assert!(details.proration);
+
+    stand.swap_card(made.id.as_str(), FAILS_LATER).await;
+    stand.live(7 * DAY_MS + HOUR_MS).await;
+    let owing = RetrieveSubscription::new(made.id.clone()).send(&stand).await.unwrap();
+    assert_eq!(owing.status, SubscriptionStatus::PastDue);
+    let open = ListInvoice::new().status(InvoiceStatus::Open).subscription(made.id.as_str());
+    let open = open.send(&stand).await.unwrap();
+    assert!(open.data[0].next_payment_attempt.is_some());
+    let open = open.data[0].id.clone().unwrap();
+    stand.swap_card(made.id.as_str(), PAYS).await;
+    let paid = PayInvoice::new(open.clone()).send(&stand).await.unwrap();
+    assert_eq!(paid.status, Some(InvoiceStatus::Paid));
+    assert_known(&RetrieveInvoice::new(open).send(&stand).await.unwrap());
+
+    stand.swap_card(made.id.as_str(), FAILS_LATER).await;
+    stand.live(7 * DAY_MS).await;
+    let owed = stand.subscription(made.id.as_str()).await["latest_invoice"].as_str().unwrap().to_owned();
+    let void = VoidInvoiceInvoice::new(owed).send(&stand).await.unwrap();
+    assert_eq!(void.status, Some(InvoiceStatus::Void));
+
+    let leaving = UpdateSubscription::new(made.id.clone()).cancel_at_period_end(true);
+    assert!(leaving.send(&stand).await.unwrap().cancel_at.is_some());
+    assert!(CancelSubscription::new(made.id).send(&stand).await.unwrap().ended_at.is_some());
+    let ended = ListSubscription::new().status(ListSubscriptionStatus::Ended).send(&stand).await.unwrap();
+    assert_eq!(ended.data[0].status, SubscriptionStatus::Canceled);
+
+    stand.sandbox.run_due().await;
+    for received in stand.hook.received() {
+        fetch!(&Canned(received.body.clone()), "", Event);
+        parse_object(&received.event()["data"]["object"]).await;
     }
 }
 

@@ -1,7 +1,5 @@
 //! The template says what the local stack is built from.
 
-use std::process::Command;
-
 use super::*;
 
 #[test]
@@ -53,23 +51,6 @@ fn poison_goes_to_the_dead_letters_after_ten_receives() {
     assert_eq!(webhook.settings.redrive, Some(redrive));
     assert_eq!((webhook.settings.visibility_timeout_s, webhook.settings.retention_s), (180, fourteen_days_s));
     assert_eq!((dead.settings.retention_s, &dead.settings.redrive), (fourteen_days_s, &None));
-}
-
-#[test]
-fn cargo_lambda_leads_requests_where_the_template_does() {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"]);
-    let printed = cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).output().unwrap().stdout;
-    let workspace: Value = serde_json::from_slice(&printed).unwrap();
-    let router = workspace["metadata"]["lambda"]["watch"]["router"].as_object().unwrap();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let watched = router.iter().flat_map(|(path, targets)| {
-        let targets = targets.as_array().unwrap().iter();
-        targets.map(|target| (text(&target["method"]), path.clone(), text(&target["function"])))
-    });
-    let template = Template::embedded().unwrap();
-    let routes = template.routes().cloned().map(|route| (route.method, route.path, route.function));
-    assert_eq!(watched.collect::<BTreeSet<_>>(), routes.collect::<BTreeSet<_>>());
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! How an invoice comes about: drafted, then finalised, and from then on open to be paid.
+
+use serde_json::{Value, json};
+
+use super::{KIND, collect, payments};
+use crate::cart;
+use crate::failure::Answer;
+use crate::payments::{self as intents, Purpose};
+use crate::periods::HOUR;
+use crate::tx::{Tx, id_of};
+
+pub struct Draft<'a> {
+    /// Known beforehand, because the subscription names it first.
+    pub id: &'a str,
+    pub reason: &'a str,
+    pub lines: Vec<Value>,
+    /// The time in which what is billed came up; the lines tell what it is billed for.
+    pub period: (i64, i64),
+}
+
+/// Renewals stay drafts for an hour, in which a shop may still change them.
+pub fn draft_for_an_hour(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<()> {
+    let mut invoice = blank(tx, subscription, draft)?;
+    let finalizes_at = tx.now() + HOUR;
+    invoice["auto_advance"] = json!(true);
+    invoice["automatically_finalizes_at"] = json!(finalizes_at);
+    invoice["next_payment_attempt"] = json!(finalizes_at);
+    tx.insert(&invoice, &Value::Null)?;
+    tx.set_alarm(&invoice, finalizes_at * 1000)?;
+    tx.emit("invoice.created", &invoice)
+}
+
+/// Drafts and finalises in one step, as the first invoice of a subscription is.
+pub fn issue(tx: &Tx, subscription: &Value, draft: Draft, intent: Option<&Value>) -> Answer<Value> {
+    let invoice = blank(tx, subscription, draft)?;
+    tx.insert(&invoice, &Value::Null)?;
+    tx.emit("invoice.created", &invoice)?;
+    finalize(tx, invoice, intent)
+}
+
+/// The intent is one that Checkout has made and paid already; otherwise what is due gets a new one.
+/// Where nothing is due, the invoice is paid by that.
+pub fn finalize(tx: &Tx, mut invoice: Value, intent: Option<&Value>) -> Answer<Value> {
+    invoice["automatically_finalizes_at"] = Value::Null;
+    invoice["effective_at"] = json!(tx.now());
+    invoice["status"] = json!("open");
+    invoice["status_transitions"]["finalized_at"] = json!(tx.now());
+    let page = format!("{}/i/{}", tx.public_url, id_of(&invoice));
+    invoice["hosted_invoice_url"] = json!(page);
+    invoice["invoice_pdf"] = json!(page);
+    account_to_customer(tx, &mut invoice)?;
+    invoice["auto_advance"] = json!(true);
+    tx.save(&invoice)?;
+    tx.clear_alarm(&invoice)?;
+    tx.emit("invoice.finalized", &invoice)?;
+    if invoice["amount_due"] == json!(0) {
+        return collect::mark_paid(tx, invoice);
+    }
+    let intent = match intent {
+        Some(intent) => intent.clone(),
+        None => intent_for(tx, &invoice)?,
+    };
+    payments::insert(tx, &invoice, id_of(&intent))?;
+    Ok(invoice)
+}
+
+/// Gives the invoice its number, and sets what the customer has against it; a first invoice costs what
+/// was shown when it was agreed to.
+fn account_to_customer(tx: &Tx, invoice: &mut Value) -> Answer<()> {
+    let with_balance = invoice["billing_reason"] != json!("subscription_create");
+    let mut customer = tx.get("customer", invoice["customer"].as_str().unwrap_or_default())?;
+    let sequence = customer["next_invoice_sequence"].as_i64().unwrap_or(1);
+    let prefix = customer["invoice_prefix"].as_str().unwrap_or("SANDBOX");
+    invoice["number"] = json!(format!("{prefix}-{sequence:04}"));
+    customer["next_invoice_sequence"] = json!(sequence + 1);
+    tx.save(&customer)?;
+    let before = customer.clone();
+    let total = invoice["total"].as_i64().unwrap_or(0);
+    let starting = if with_balance { customer["balance"].as_i64().unwrap_or(0) } else { 0 };
+    let least = cart::least(invoice["currency"].as_str().unwrap_or_default());
+    // A credit stays with the customer, and so does what is too little to be charged.
+    let (due, ending) = match total.saturating_add(starting) {
+        due if with_balance && due < least => (0, due),
+        due => (due, 0),
+    };
+    invoice["starting_balance"] = json!(starting);
+    invoice["ending_balance"] = json!(ending);
+    invoice["amount_due"] = json!(due);
+    invoice["amount_remaining"] = json!(due);
+    if with_balance {
+        customer["balance"] = json!(ending);
+    }
+    tx.update(&before, &customer, "customer.updated")
+}
+
+fn intent_for(tx: &Tx, invoice: &Value) -> Answer<Value> {
+    let purpose = Purpose {
+        amount: &invoice["amount_due"],
+        currency: &invoice["currency"],
+        customer: &invoice["customer"],
+        method_types: &json!(["card"]),
+        data: &intent_data(&invoice["billing_reason"]),
+    };
+    intents::create(tx, &purpose)
+}
+
+/// What Stripe writes on the intent of an invoice. The shop's metadata is not among it.
+pub fn intent_data(reason: &Value) -> Value {
+    let first = *reason == json!("subscription_create");
+    json!({
+        "description": if first { "Subscription creation" } else { "Subscription update" },
+        "setup_future_usage": first.then_some("off_session"),
+    })
+}
+
+fn blank(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<Value> {
+    let total: i64 = draft.lines.iter().filter_map(|line| line["amount"].as_i64()).sum();
+    let due = total.max(0);
+    let customer = tx.get("customer", subscription["customer"].as_str().unwrap_or_default())?;
+    let mut invoice = json!({
+        "id": draft.id,
+        "object": KIND,
+        "account_country": "DE",
+        "account_name": "Stripe sandbox",
+        "amount_due": due,
+        "amount_overpaid": 0,
+        "amount_paid": 0,
+        "amount_remaining": due,
+        "amount_shipping": 0,
+        "attempt_count": 0,
+        "attempted": false,
+        "auto_advance": false,
+        "automatic_tax": automatic_tax(subscription),
+        "billing_reason": draft.reason,
+        "collection_method": "charge_automatically",
+        "created": tx.now(),
+        "currency": subscription["currency"],
+        "customer": subscription["customer"],
+        "customer_tax_exempt": customer["tax_exempt"].as_str().unwrap_or("none"),
+        "customer_tax_ids": [],
+        "default_tax_rates": [],
+        "description": subscription["description"],
+        "discounts": [],
+        "issuer": {"type": "self"},
+        "lines": {
+            "object": "list", "data": draft.lines, "has_more": false,
+            "total_count": draft.lines.len(), "url": format!("/v1/invoices/{}/lines", draft.id),
+        },
+        "livemode": false,
+        "metadata": {},
+        "parent": of_subscription(subscription),
+        "payment_settings": {
+            "default_mandate": null, "payment_method_options": null, "payment_method_types": null,
+        },
+        "period_end": draft.period.1,
+        "period_start": draft.period.0,
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "starting_balance": 0,
+        "status": "draft",
+        "status_transitions": {
+            "finalized_at": null, "marked_uncollectible_at": null, "paid_at": null, "voided_at": null,
+        },
+        "subtotal": total,
+        "subtotal_excluding_tax": total,
+        "total": total,
+        "total_discount_amounts": [],
+        "total_excluding_tax": total,
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+        "webhooks_delivered_at": tx.now(),
+    });
+    for name in NULL_AT_FIRST {
+        invoice[name] = Value::Null;
+    }
+    for name in ["address", "email", "name", "phone", "shipping"] {
+        invoice[format!("customer_{name}")] = customer[name].clone();
+    }
+    Ok(invoice)
+}
+
+/// Its metadata as it is now; what it becomes later changes no invoice.
+fn of_subscription(subscription: &Value) -> Value {
+    json!({
+        "quote_details": null,
+        "subscription_details": {"metadata": subscription["metadata"], "subscription": id_of(subscription)},
+        "type": "subscription_details",
+    })
+}
+
+const NULL_AT_FIRST: [&str; 27] = [
+    "account_tax_ids",
+    "application",
+    "automatically_finalizes_at",
+    "custom_fields",
+    "customer_account",
+    "default_payment_method",
+    "default_source",
+    "due_date",
+    "effective_at",
+    "ending_balance",
+    "footer",
+    "from_invoice",
+    "hosted_invoice_url",
+    "invoice_pdf",
+    "last_finalization_error",
+    "latest_revision",
+    "next_payment_attempt",
+    "number",
+    "on_behalf_of",
+    "receipt_number",
+    "rendering",
+    "shipping_cost",
+    "shipping_details",
+    "statement_descriptor",
+    "test_clock",
+    "threshold_reason",
+    "transfer_data",
+];
+
+fn automatic_tax(subscription: &Value) -> Value {
+    let enabled = subscription["automatic_tax"]["enabled"] == json!(true);
+    json!({
+        "disabled_reason": null,
+        "enabled": enabled,
+        "liability": enabled.then(|| json!({"type": "self"})),
+        "provider": enabled.then_some("stripe"),
+        "status": enabled.then_some("complete"),
+    })
+}
