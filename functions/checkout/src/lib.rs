@@ -1,24 +1,23 @@
-//! Selling: a request is frozen in the journal first, then sent to Stripe, so that any retry sends the very same.
+//! Selling: opening a checkout, and settling at once what is paid when its success page asks.
 
+mod open;
 mod order;
 
-use domain::account::{Account, Balances};
-use domain::cause::{Cause, Operation};
-use domain::decide::{Act, Command};
-use domain::entry::{CheckoutRequest, Detail, Entry};
-use domain::ids::{CheckoutId, CustomerId, UserId};
+use domain::cause::Cause;
+use domain::entry::Entry;
+use domain::ids::{CheckoutId, SubscriptionId, UserId};
+use domain::item::Item;
+use domain::lot::Balances;
 use domain::money::Tokens;
-use domain::payment::{Item, Payment};
-use domain::time::{MINUTE_MS, Time};
-use edge::request::{Once, answer, body, key_or_fresh, no_such_route, once_by, path, route};
+use domain::payment::Payment;
+use domain::time::Time;
+use edge::request::{answer, no_such_route, path, route};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use settle::{Fulfilled, Settle, SettleError};
-use store::{Applied, Catalogs, HTTP_BUDGET, Read, Store};
-use stripe_api::{CheckoutOrder, Session, SessionStatus, StripeError};
-
-use order::Buy;
+use settle::{Fulfilled, Settle, SettleError, Synced};
+use store::{Catalogs, HTTP_BUDGET, Store};
+use stripe_api::{Session, SessionStatus, StripeError};
 
 pub struct Checkout {
     store: Store,
@@ -27,15 +26,6 @@ pub struct Checkout {
     callers: Callers,
     /// Origins that this stage allows beside the catalog's, such as a developer's own machine.
     origins: Vec<String>,
-}
-
-/// What `POST …/checkout` answers.
-#[derive(Serialize)]
-struct Opened<'a> {
-    id: &'a CheckoutId,
-    /// Absent once it is paid or has expired.
-    url: Option<&'a str>,
-    status: &'static str,
 }
 
 /// What `GET …/checkout/{id}` answers. `wallet` is that of the payment's own entry, so it is never stale.
@@ -49,13 +39,6 @@ struct Shown<'a> {
     tokens: Option<Tokens>,
     wallet: Option<Balances>,
 }
-
-/// How long a buyer has, from the request on.
-const OPEN_MS: i64 = 90 * MINUTE_MS;
-/// Stripe refuses a session that expires in less than thirty minutes.
-const SHORTEST_MS: i64 = 31 * MINUTE_MS;
-/// Stripe dates a session by its own clock. What is searched for is matched exactly, so this may be generous.
-const CLOCKS_DIFFER_MS: i64 = 60 * MINUTE_MS;
 
 impl Checkout {
     pub async fn from_env(env: &Env) -> Result<Checkout, StartError> {
@@ -80,87 +63,6 @@ impl Checkout {
         answer(&request, reply).await
     }
 
-    async fn open(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
-        let user = self.callers.subject(request)?;
-        let (wanted, json) = body::<Buy>(request)?;
-        let once = once_by(key_or_fresh(request)?, &user, Operation::Checkout, &json);
-        // Looked up before anything is checked: what was accepted once is answered, whatever changed since.
-        let entry = match self.store.entry(&once.cause).await.map_err(Problem::fault)? {
-            Some(entry) if entry.request.as_ref() == Some(&once.hash) => entry,
-            Some(_) => return Err(Problem::key_reused()),
-            None => self.freeze(&user, wanted, &once, now).await?,
-        };
-        let named = |problem: Problem| problem.with("idempotency_key", once.key.as_str());
-        let session = self.session_of(&entry, now).await.map_err(named)?;
-        let (id, url, status) = (&session.id, session.url.as_deref(), word(session.status));
-        Ok(Reply::created(&Opened { id, url, status })?.with_key(&once.key))
-    }
-
-    /// Writes down what Stripe will be asked for.
-    async fn freeze(&self, user: &UserId, wanted: Buy, once: &Once, now: Time) -> Result<Entry, Problem> {
-        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
-        let order = wanted.checked(&published, &self.origins)?;
-        let account = self.store.account(user, Read::Consistent).await.map_err(Problem::fault)?;
-        let act = Act::Checkout(CheckoutRequest {
-            customer: self.customer(&account).await?,
-            item: order.item,
-            catalog: published.version,
-            price: order.price,
-            expires_at: now.plus_ms(OPEN_MS),
-            success_url: order.success_url,
-            cancel_url: order.cancel_url,
-        });
-        let command = Command { cause: once.cause.clone(), request: Some(once.hash.clone()), act };
-        match self.store.apply(user, &command, &published.catalog, now).await.map_err(Problem::fault)? {
-            Applied::Done(entry) | Applied::Before(entry) => Ok(entry),
-            Applied::Refused(refusal) => Err(Problem::refused(refusal, &published.catalog)),
-            Applied::KeyReused => Err(Problem::key_reused()),
-        }
-    }
-
-    /// The user's one Stripe customer. Stripe itself makes concurrent creations one: they share a key.
-    async fn customer(&self, account: &Account) -> Result<CustomerId, Problem> {
-        if let Some(customer) = &account.customer {
-            return Ok(customer.clone());
-        }
-        let customer = self.settle.stripe().create_customer(&account.user).await.map_err(stripe_problem)?;
-        self.store.point_customer(&customer, &account.user).await.map_err(Problem::fault)?;
-        Ok(customer)
-    }
-
-    /// The session that a frozen request led to, or leads to now.
-    async fn session_of(&self, entry: &Entry, now: Time) -> Result<Session, Problem> {
-        let Detail::Checkout(frozen) = &entry.detail else {
-            return Err(Problem::internal(format!("entry {} of this cause is no checkout", entry.seq)));
-        };
-        if let Some(id) = self.store.result(&entry.cause).await.map_err(Problem::fault)? {
-            let id = CheckoutId::parse(id).map_err(Problem::internal)?;
-            let session = self.settle.stripe().session(&id).await.map_err(stripe_problem)?;
-            return session.ok_or_else(|| Problem::internal(format!("stripe no longer has {id}")));
-        }
-        let published = self.catalogs.version(frozen.catalog).await.map_err(Problem::fault)?;
-        let published = published.ok_or_else(|| Problem::internal("the frozen catalog version is gone"))?;
-        let order = order::of(entry, frozen, &published, self.settle.stack());
-        let session = if frozen.expires_at.millis() - now.millis() >= SHORTEST_MS {
-            self.settle
-                .stripe()
-                .open_checkout(&order, &entry.cause.to_string())
-                .await
-                .map_err(stripe_problem)?
-        } else {
-            self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await?.ok_or_else(checkout_expired)?
-        };
-        self.store.put_result(&entry.cause, session.id.as_str()).await.map_err(Problem::fault)?;
-        Ok(session)
-    }
-
-    /// Too late to send the request again: perhaps it was heard the first time.
-    async fn find(&self, order: &CheckoutOrder, since: Time) -> Result<Option<Session>, Problem> {
-        let sessions =
-            self.settle.stripe().customer_sessions(&order.customer, since).await.map_err(stripe_problem)?;
-        Ok(sessions.into_iter().find(|session| session.request.as_ref() == Some(&order.request)))
-    }
-
     /// Fulfils at once what is paid, so that a success page never waits for the webhook.
     async fn show(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
         let user = self.callers.subject(request)?;
@@ -171,11 +73,13 @@ impl Checkout {
                 && session.envelope.stack.as_deref() == Some(self.settle.stack())
         });
         let session = session.ok_or_else(|| Problem::new(Code::NotFound, "you have no such checkout"))?;
-        let entry = match &session.payment {
-            // Booked to somebody else by an operator, it is that user's to see.
-            Some(payment) => self.entry_of(payment, now).await?.filter(|entry| entry.user == user),
-            None => None,
+        let entry = match (&session.payment, session.status) {
+            (Some(payment), _) => self.entry_of(payment, now).await?,
+            (None, SessionStatus::Complete) => self.first_invoice(&session, &user, now).await?,
+            (None, _) => None,
         };
+        // Booked to somebody else by an operator, it is that user's to see.
+        let entry = entry.filter(|entry| entry.user == user);
         let status = match session.status {
             SessionStatus::Complete if entry.is_none() => SessionStatus::Processing,
             status => status,
@@ -192,21 +96,34 @@ impl Checkout {
     }
 
     async fn entry_of(&self, payment: &Payment, now: Time) -> Result<Option<Entry>, Problem> {
-        let fulfilled = self.settle.fulfil(payment, "checkout", now).await.map_err(|error| match error {
-            SettleError::Stripe(error) => stripe_problem(error),
-            SettleError::Store(error) => Problem::fault(error),
-        })?;
+        let fulfilled = self.settle.fulfil(payment, "checkout", now).await.map_err(settle_problem)?;
         match fulfilled {
             Fulfilled::Credited(entry) | Fulfilled::Before(entry) => Ok(Some(entry)),
             Fulfilled::Unclaimed(_) | Fulfilled::AnotherStack => Ok(None),
         }
     }
-}
 
-fn checkout_expired() -> Problem {
-    let detail =
-        "this request is too old to be sent to Stripe again; start over with a fresh Idempotency-Key";
-    Problem::new(Code::CheckoutExpired, detail)
+    /// The entry that the first invoice of a sold plan led to: plan and allowance are there with it.
+    async fn first_invoice(
+        &self,
+        session: &Session,
+        user: &UserId,
+        now: Time,
+    ) -> Result<Option<Entry>, Problem> {
+        let (Some(subscription), Some(invoice)) = (&session.subscription, &session.invoice) else {
+            return Ok(None);
+        };
+        let cause = Cause::Invoice(invoice.clone());
+        if let Some(entry) = self.store.entry(&cause).await.map_err(Problem::fault)? {
+            return Ok(Some(entry));
+        }
+        self.sync(subscription, user, now).await?;
+        self.store.entry(&cause).await.map_err(Problem::fault)
+    }
+
+    async fn sync(&self, id: &SubscriptionId, user: &UserId, now: Time) -> Result<Synced, Problem> {
+        self.settle.sync(id, Some(user.clone()), "checkout", now).await.map_err(settle_problem)
+    }
 }
 
 const fn word(status: SessionStatus) -> &'static str {
@@ -215,6 +132,13 @@ const fn word(status: SessionStatus) -> &'static str {
         SessionStatus::Processing => "processing",
         SessionStatus::Complete => "complete",
         SessionStatus::Expired => "expired",
+    }
+}
+
+fn settle_problem(error: SettleError) -> Problem {
+    match error {
+        SettleError::Stripe(error) => stripe_problem(error),
+        SettleError::Store(error) => Problem::fault(error),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use domain::ids::EventId;
+use domain::ids::{EventId, SubscriptionId, UserId};
+use domain::payment::Payment;
 use domain::time::Time;
 use edge::{Env, StartError};
-use settle::{Fulfilled, Settle, SettleError};
+use settle::{Fulfilled, Settle, SettleError, Synced};
 use store::{Catalogs, Store, WebhookAudit};
-use stripe_event::{BadMessage, Event, Fact, Malformed, Message};
+use stripe_event::{BadMessage, Event, Fact, Hint, Malformed, Message};
 
 pub struct Credit {
     store: Store,
@@ -57,15 +58,24 @@ impl Credit {
         if event.livemode != self.settle.livemode() {
             return Ok("another mode's");
         }
-        let payment = match &event.fact {
-            Fact::Paid(sighting) => &sighting.payment,
-            Fact::Processing { .. } => return Ok("processing"),
-            Fact::Stranger => return Ok("not ours"),
+        match &event.fact {
+            Fact::Paid(sighting) => self.fulfil(&sighting.payment, event, now).await,
+            Fact::Subscription { id, hint } => self.sync(id, self.user_of(hint), event, now).await,
+            Fact::Invoice(invoice) => match self.settle.stripe().subscription_of(invoice).await {
+                Ok(Some(id)) => self.sync(&id, None, event, now).await,
+                Ok(None) => Ok("no subscription's"),
+                Err(error) => Err(SettleError::from(error).into()),
+            },
+            Fact::Processing { .. } => Ok("processing"),
+            Fact::Stranger => Ok("not ours"),
             Fact::Pointer { .. } | Fact::Other => {
                 edge::metrics::count("unhandled_event", "type", &event.kind, now);
-                return Ok("unhandled type");
+                Ok("unhandled type")
             }
-        };
+        }
+    }
+
+    async fn fulfil(&self, payment: &Payment, event: &Event, now: Time) -> Result<&'static str, NotSettled> {
         Ok(match self.settle.fulfil(payment, event.id.as_str(), now).await? {
             Fulfilled::Credited(entry) => {
                 tracing::info!(event = %event.id, cause = %entry.cause, seq = entry.seq, "credited");
@@ -78,6 +88,34 @@ impl Credit {
             }
             Fulfilled::AnotherStack => "another stack's",
         })
+    }
+
+    async fn sync(
+        &self,
+        id: &SubscriptionId,
+        hint: Option<UserId>,
+        event: &Event,
+        now: Time,
+    ) -> Result<&'static str, NotSettled> {
+        Ok(match self.settle.sync(id, hint, event.id.as_str(), now).await? {
+            Synced::Settled { news: 0, .. } => "known before",
+            Synced::Settled { news, .. } => {
+                tracing::info!(event = %event.id, subscription = %id, entries = news, "synced");
+                "synced"
+            }
+            Synced::Unclaimed(reason) => {
+                edge::metrics::count("unclaimed", "reason", reason, now);
+                "unclaimed"
+            }
+            Synced::AnotherStack => "another stack's",
+            Synced::Missing => "not in Stripe",
+        })
+    }
+
+    /// Whose account to read before Stripe is asked.
+    fn user_of(&self, hint: &Hint) -> Option<UserId> {
+        let is_ours = hint.stack.as_deref() == Some(self.settle.stack());
+        hint.user.clone().filter(|_| is_ours)
     }
 
     /// For people to look at. Its loss must not bring a settled event back onto the queue.

@@ -1,5 +1,7 @@
 //! What there is to buy, and what a user has. Reads only.
 
+use domain::account::Account;
+use domain::catalog::Shelf;
 use domain::ids::UserId;
 use domain::time::Time;
 use domain::view::{self, EntryView, PackageView, PlanView};
@@ -71,17 +73,21 @@ impl Entitlements {
     }
 
     async fn account(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
-        let user = self.callers.subject(request)?;
-        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
-        let account = self.store.account(&user, Read::Eventual).await.map_err(Problem::fault)?;
-        Reply::ok(&view::account(&account, &published.catalog, now))
+        let (account, shelf) = self.state(request, now).await?;
+        Reply::ok(&view::account(&account, &shelf, now))
     }
 
     async fn wallet(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
+        let (account, shelf) = self.state(request, now).await?;
+        Reply::ok(&view::wallet(&account, &shelf, now))
+    }
+
+    /// The caller's account, and the catalogs that say what it means.
+    async fn state(&self, request: &Request, now: Time) -> Result<(Account, Shelf), Problem> {
         let user = self.callers.subject(request)?;
-        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
         let account = self.store.account(&user, Read::Eventual).await.map_err(Problem::fault)?;
-        Reply::ok(&view::wallet(&account, &published.catalog, now))
+        let shelf = self.catalogs.shelf_of(&account, now).await.map_err(Problem::fault)?;
+        Ok((account, shelf))
     }
 
     async fn entries(&self, request: &Request, now: Time) -> Result<Reply, Problem> {

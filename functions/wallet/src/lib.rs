@@ -43,7 +43,7 @@ impl Wallet {
         let act = Act::Consume(wanted.into_spend()?);
         let command = Command { cause: once.cause, request: Some(once.hash), act };
         let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
-        match self.store.apply(&user, &command, &published.catalog, now).await.map_err(Problem::fault)? {
+        match self.store.apply(&user, &command, &self.catalogs, now).await.map_err(Problem::fault)? {
             Applied::Done(entry) | Applied::Before(entry) => Reply::ok(&ConsumeView::new(&entry)),
             Applied::Refused(refusal) => Err(Problem::refused(refusal, &published.catalog)),
             Applied::KeyReused => Err(Problem::key_reused()),

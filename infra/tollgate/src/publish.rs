@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use domain::catalog::{Catalog, Interval, price_key};
+use domain::catalog::{Catalog, PlanPrice};
 use domain::ids::PriceId;
+use domain::item::Item;
+use domain::item::{Interval, Sold};
 use domain::money::Money;
-use domain::payment::{Envelope, Item};
+use domain::payment::Envelope;
 use domain::time::Time;
 use edge::{Env, StartError};
 use store::{Catalogs, Store, StoreError};
@@ -46,51 +48,63 @@ async fn publish_with(
     now: Time,
 ) -> Result<u32, PublishError> {
     let mut prices: BTreeMap<String, PriceId> = BTreeMap::new();
-    for sold in sold(catalog) {
-        let product = product(stack, catalog, &sold)?;
+    for listing in listings(catalog) {
+        let product = product(stack, catalog, &listing)?;
         stripe.ensure_product(&product).await?;
-        for (money, interval) in &sold.prices {
-            let item = price_key(&sold.item, *interval, money.currency);
+        for (item, money, interval) in &listing.prices {
+            let of = Sold { item: item.clone(), currency: money.currency };
             let price = Price {
                 product: product.id.clone(),
-                lookup_key: format!("{stack}:{}:{item}", catalog.product.id),
+                lookup_key: format!("{stack}:{}:{of}", catalog.product.id),
                 money: *money,
                 interval: *interval,
-                envelope: product.envelope.clone(),
+                envelope: envelope(stack, Some(item)),
             };
-            prices.insert(item, stripe.ensure_price(&price).await?);
+            prices.insert(of.to_string(), stripe.ensure_price(&price).await?);
         }
     }
     Ok(catalogs.publish(text, &prices, now).await?)
 }
 
 /// One product of Stripe's, with its prices.
-struct Sold {
-    item: String,
+struct Listing {
     id: String,
     name: String,
-    prices: Vec<(Money, Option<Interval>)>,
+    /// Of a package: what it is. A plan is one thing for each of its prices.
+    item: Option<Item>,
+    prices: Vec<(Item, Money, Option<Interval>)>,
 }
 
-fn sold(catalog: &Catalog) -> Vec<Sold> {
-    let packages = catalog.packages.iter().map(|(id, package)| Sold {
-        item: Item::Package { id: id.clone(), quantity: 1 }.to_string(),
-        id: format!("package-{id}"),
-        name: package.name.clone(),
-        prices: vec![(package.price, None)],
+fn listings(catalog: &Catalog) -> Vec<Listing> {
+    let packages = catalog.packages.iter().map(|(id, package)| {
+        let item = Item::Package { id: id.clone(), quantity: 1 };
+        Listing {
+            id: format!("package-{id}"),
+            name: package.name.clone(),
+            prices: vec![(item.clone(), package.price, None)],
+            item: Some(item),
+        }
     });
-    let plans = catalog.plans.iter().filter(|(_, plan)| !plan.prices.is_empty()).map(|(id, plan)| Sold {
-        item: format!("plan:{id}"),
-        id: format!("plan-{id}"),
-        name: plan.name.clone(),
-        prices: plan.prices.iter().map(|price| (price.price, Some(price.interval))).collect(),
+    let plans = catalog.plans.iter().filter(|(_, plan)| !plan.prices.is_empty()).map(|(id, plan)| {
+        let price = |price: &PlanPrice| {
+            let item = Item::Plan { id: id.clone(), interval: price.interval };
+            (item, price.price, Some(price.interval))
+        };
+        Listing {
+            id: format!("plan-{id}"),
+            name: plan.name.clone(),
+            item: None,
+            prices: plan.prices.iter().map(price).collect(),
+        }
     });
     packages.chain(plans).collect()
 }
 
-fn product(stack: &str, catalog: &Catalog, sold: &Sold) -> Result<Product, BadProductId> {
-    let id = ProductId::parse(format!("{stack}-{}-{}", catalog.product.id, sold.id))?;
-    let envelope =
-        Envelope { stack: Some(stack.to_owned()), item: sold.item.parse().ok(), ..Envelope::default() };
-    Ok(Product { id, name: sold.name.clone(), envelope })
+fn product(stack: &str, catalog: &Catalog, listing: &Listing) -> Result<Product, BadProductId> {
+    let id = ProductId::parse(format!("{stack}-{}-{}", catalog.product.id, listing.id))?;
+    Ok(Product { id, name: listing.name.clone(), envelope: envelope(stack, listing.item.as_ref()) })
+}
+
+fn envelope(stack: &str, item: Option<&Item>) -> Envelope {
+    Envelope { stack: Some(stack.to_owned()), item: item.cloned(), ..Envelope::default() }
 }

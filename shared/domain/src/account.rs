@@ -1,12 +1,11 @@
 //! The one aggregate: everything that decides what a user may do.
 
-use serde::{Deserialize, Serialize};
-
-use crate::catalog::{Allowance, Catalog, Plan};
-use crate::cause::Cause;
-use crate::entry::{Hash, Place, Posting};
-use crate::ids::{CustomerId, PaymentId, PlanId, UserId};
+use crate::catalog::{Allowance, Catalog, Plan, Shelf};
+use crate::entry::Hash;
+use crate::ids::{CustomerId, PlanId, UserId};
+use crate::lot::{Balances, Lot};
 use crate::money::Tokens;
+use crate::subscription::{Opening, Subscription};
 use crate::time::Time;
 
 /// All that decides what one user may do, as of the last entry in their journal.
@@ -22,43 +21,11 @@ pub struct Account {
     /// The hash of the last entry.
     pub head: Hash,
     pub customer: Option<CustomerId>,
+    pub subscriptions: Vec<Subscription>,
+    /// Checkouts for plans that may still be paid, one per group.
+    pub openings: Vec<Opening>,
     pub lots: Vec<Lot>,
     /// What was taken back after it had been spent. The next credit pays it first.
-    pub debt: Tokens,
-}
-
-/// Tokens of one origin and one expiry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lot {
-    pub id: LotId,
-    pub source: Source,
-    pub remaining: Tokens,
-    pub expires_at: Option<Time>,
-    pub opened_at: Time,
-}
-
-/// Where a lot's tokens came from. At equal expiry they burn in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    Allowance,
-    Rollover,
-    Grant,
-    Bonus,
-    Adjustment,
-    Purchase,
-}
-
-/// Derived from the lot's cause, so that the order of events does not change it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LotId(String);
-
-/// The sums that every entry records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Balances {
-    pub available: Tokens,
-    pub held: Tokens,
     pub debt: Tokens,
 }
 
@@ -66,8 +33,18 @@ impl Account {
     /// What a user has before anything happened. It exists in the table only after the first write.
     pub fn new(user: UserId) -> Account {
         let at = Time::from_millis(0);
-        let (lots, debt) = (Vec::new(), Tokens::ZERO);
-        Account { user, seq: 0, obs: 0, at, head: Hash::START, customer: None, lots, debt }
+        Account {
+            user,
+            seq: 0,
+            obs: 0,
+            at,
+            head: Hash::START,
+            customer: None,
+            subscriptions: Vec::new(),
+            openings: Vec::new(),
+            lots: Vec::new(),
+            debt: Tokens::ZERO,
+        }
     }
 
     /// Whether the table has it.
@@ -82,73 +59,47 @@ impl Account {
         Balances { available, held: Tokens::ZERO, debt: self.debt }
     }
 
-    /// What time alone did since the last write: lots that lapsed leave, each dated when it happened.
-    /// Writes journal these postings first; reads show them as pending.
-    pub fn advance(&self, now: Time) -> (Account, Vec<Posting>) {
-        let now = now.max(self.at);
-        let mut account = Account { at: now, ..self.clone() };
-        let lapsed = account.lots.extract_if(.., |lot| lot.expires_at.is_some_and(|end| end <= now));
-        let mut lapsed: Vec<Lot> = lapsed.collect();
-        lapsed.sort_by(|a, b| a.burn_order().cmp(&b.burn_order()));
-        let postings = lapsed.into_iter().map(|lot| Posting {
-            from: Place::Lot,
-            to: Place::Expired,
-            amount: lot.remaining,
-            lot: Some(lot.id),
-            at: lot.expires_at,
+    /// The plan in force: the best that a subscription gives access to, else the catalog's default.
+    pub fn plan<'a>(&'a self, shelf: &'a Shelf) -> InForce<'a> {
+        let open = self.subscriptions.iter().filter(|held| held.seen.gives_access(self.at));
+        let plans = open.filter_map(|held| {
+            let catalog = shelf.version(held.seen.catalog)?;
+            let (id, plan) = catalog.plans.get_key_value(&held.seen.plan)?;
+            Some(InForce { id, plan, catalog, subscription: Some(held) })
         });
-        (account, postings.collect())
+        plans.max_by_key(|in_force| in_force.plan.level).unwrap_or_else(|| {
+            let catalog = shelf.current();
+            let (id, plan) =
+                catalog.plans.get_key_value(&catalog.default_plan).expect("a catalog has its default plan");
+            InForce { id, plan, catalog, subscription: None }
+        })
     }
 
-    /// The plan in force, and its id.
-    pub fn plan<'a>(&self, catalog: &'a Catalog) -> (&'a PlanId, &'a Plan) {
-        let (id, plan) =
-            catalog.plans.get_key_value(&catalog.default_plan).expect("a catalog has its default plan");
-        (id, plan)
+    pub fn has_unlimited_tokens(&self, shelf: &Shelf) -> bool {
+        let open = self.subscriptions.iter().filter(|held| held.seen.gives_access(self.at));
+        self.plan(shelf).plan.tokens == Some(Allowance::Unlimited)
+            || open.into_iter().any(|held| held.seen.allowance == Some(Allowance::Unlimited))
     }
 
-    pub fn has_unlimited_tokens(&self, catalog: &Catalog) -> bool {
-        self.plan(catalog).1.tokens == Some(Allowance::Unlimited)
+    /// The subscription that bars another one of its group.
+    pub fn live_subscription(&self, group: &str) -> Option<&Subscription> {
+        let mut of_group = self.subscriptions.iter().filter(|held| held.seen.group == group);
+        of_group.find(|held| held.seen.is_live(self.at))
+    }
+
+    /// Into the order in which lots burn.
+    pub(crate) fn sort_lots(&mut self) {
+        let Account { lots, subscriptions, .. } = self;
+        lots.sort_by(|a, b| a.burn_order(subscriptions).cmp(&b.burn_order(subscriptions)));
     }
 }
 
-impl Lot {
-    /// Earliest expiry first, then by source, then oldest.
-    pub fn burn_order(&self) -> (Time, Source, Time, &LotId) {
-        (self.expires_at.unwrap_or(Time::from_millis(i64::MAX)), self.source, self.opened_at, &self.id)
-    }
-}
-
-impl LotId {
-    /// The lot that a payment funded: the payment's own id.
-    pub fn purchase(payment: &PaymentId) -> LotId {
-        LotId(payment.to_string())
-    }
-
-    /// The bonus that came with a payment.
-    pub fn bonus(payment: &PaymentId) -> LotId {
-        LotId(format!("{payment}+bonus"))
-    }
-
-    /// The lot that a grant opened: twelve letters of its cause's hash tell it from the user's others.
-    pub fn grant(cause: &Cause) -> LotId {
-        LotId(format!("grant-{}", &cause.fingerprint()[..12]))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Source {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Source::Allowance => "allowance",
-            Source::Rollover => "rollover",
-            Source::Grant => "grant",
-            Source::Bonus => "bonus",
-            Source::Adjustment => "adjustment",
-            Source::Purchase => "purchase",
-        }
-    }
+/// A plan, and the subscription that it comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    pub id: &'a PlanId,
+    pub plan: &'a Plan,
+    /// The version that defines it.
+    pub catalog: &'a Catalog,
+    pub subscription: Option<&'a Subscription>,
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{ActionId, FeatureId, PackageId, PlanId};
+use crate::item::{Interval, Item};
 use crate::money::{Currency, Money, Tokens};
 
 mod amounts;
@@ -10,6 +13,7 @@ mod mistakes;
 mod origin;
 mod plans;
 mod read;
+mod shelf;
 mod suggest;
 mod syntax;
 #[cfg(test)]
@@ -18,6 +22,7 @@ mod tree;
 mod usage;
 
 pub use mistakes::{Mistake, Mistakes};
+pub use shelf::{PlanSold, Published, Shelf};
 
 /// One product's catalog. A value of this type is complete and consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +70,8 @@ pub enum FeatureKind {
     Meter(Window),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Window {
     Day,
     Week,
@@ -120,13 +126,6 @@ pub struct PlanPrice {
     pub price: Money,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Interval {
-    Week,
-    Month,
-    Year,
-}
-
 /// What a plan allows of a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allows {
@@ -136,7 +135,8 @@ pub enum Allows {
 }
 
 /// Tokens that come with a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Allowance {
     Unlimited,
     Tokens { count: Tokens, every: Window },
@@ -156,6 +156,13 @@ impl Catalog {
         read::catalog(text)
     }
 
+    /// Every plan that can be subscribed to, by each of its intervals.
+    pub fn plan_items(&self) -> impl Iterator<Item = Item> + '_ {
+        self.plans.iter().flat_map(|(id, plan)| {
+            plan.prices.iter().map(|price| Item::Plan { id: id.clone(), interval: price.interval })
+        })
+    }
+
     /// The packages that cover a shortfall, cheapest first.
     pub fn packages_covering(&self, shortfall: Tokens) -> Vec<&PackageId> {
         let mut covering: Vec<_> = self
@@ -167,14 +174,6 @@ impl Catalog {
             .collect();
         covering.sort_by_key(|(id, package)| (package.price.amount_minor, *id));
         covering.into_iter().map(|(id, _)| id).collect()
-    }
-}
-
-/// What an item's Stripe price is filed under: `package:medium:eur`, `plan:premium:month:eur`.
-pub fn price_key(item: &str, interval: Option<Interval>, currency: Currency) -> String {
-    match interval {
-        None => format!("{item}:{currency}"),
-        Some(interval) => format!("{item}:{}:{currency}", interval.name()),
     }
 }
 
@@ -194,18 +193,6 @@ impl Window {
             Window::Week => "week",
             Window::Month => "month",
             Window::Billing => "billing",
-        }
-    }
-}
-
-impl Interval {
-    pub const ALL: [Interval; 3] = [Interval::Week, Interval::Month, Interval::Year];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Interval::Week => "week",
-            Interval::Month => "month",
-            Interval::Year => "year",
         }
     }
 }

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ids::{PaymentId, RequestKey, UserId};
+use crate::ids::{InvoiceId, PaymentId, RequestKey, UserId};
 
 /// What may be asked for with an `Idempotency-Key`. Each operation has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,8 +36,12 @@ impl Operation {
 pub enum Cause {
     /// `pay:<pi_…>`: money arrived. Names no user, so one payment can never credit two.
     Payment(PaymentId),
+    /// `inv:<in_…>`: an invoice was paid. Names no user either.
+    Invoice(InvoiceId),
     /// `req:<user>:<operation>:<key>`: a client asked for it.
     Request { user: UserId, operation: Operation, key: RequestKey },
+    /// `obs:<user>:<seq>`: Stripe was looked at, and what it said differed from what the account knew.
+    Seen { user: UserId, seq: u64 },
 }
 
 impl Cause {
@@ -59,6 +63,8 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Payment(payment) => write!(f, "pay:{payment}"),
+            Cause::Invoice(invoice) => write!(f, "inv:{invoice}"),
+            Cause::Seen { user, seq } => write!(f, "obs:{}:{seq}", escaped(user.as_str())),
             Cause::Request { user, operation, key } => {
                 write!(f, "req:{}:{}:{}", escaped(user.as_str()), operation.name(), escaped(key.as_str()))
             }
@@ -78,6 +84,11 @@ impl std::str::FromStr for Cause {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
             ["pay", payment] => PaymentId::parse(*payment).map(Cause::Payment).map_err(|_| BadCause),
+            ["inv", invoice] => InvoiceId::parse(*invoice).map(Cause::Invoice).map_err(|_| BadCause),
+            ["obs", user, seq] => Ok(Cause::Seen {
+                user: UserId::parse(unescaped(user)?).map_err(|_| BadCause)?,
+                seq: seq.parse().map_err(|_| BadCause)?,
+            }),
             ["req", user, operation, key] => Ok(Cause::Request {
                 user: UserId::parse(unescaped(user)?).map_err(|_| BadCause)?,
                 operation: Operation::ALL
@@ -124,6 +135,18 @@ mod tests {
         let cause = request("auth0|a:b", Operation::Consume, "x:y#z%");
         assert_eq!(cause.to_string(), "req:auth0|a%3Ab:consume:x%3Ay%23z%25");
         assert_eq!(cause.to_string().parse(), Ok(cause));
+    }
+
+    #[test]
+    fn what_was_seen_is_named_by_the_entry_that_says_so() {
+        let cause = Cause::Seen { user: UserId::parse("a:b").unwrap(), seq: 7 };
+        assert_eq!(cause.to_string(), "obs:a%3Ab:7");
+        assert_eq!("obs:a%3Ab:7".parse(), Ok(cause));
+        let invoice = Cause::Invoice(InvoiceId::parse("in_1").unwrap());
+        assert_eq!("inv:in_1".parse(), Ok(invoice));
+        for wrong in ["inv:pi_1", "obs:a", "obs:a:b", "obs:a:-1", "obs:a:1:2"] {
+            assert_eq!(wrong.parse::<Cause>(), Err(BadCause), "{wrong}");
+        }
     }
 
     proptest! {

@@ -5,12 +5,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::account::{Balances, Lot, LotId, Source};
 use crate::cause::Cause;
-use crate::ids::{ActionId, CustomerId, PriceId, UserId};
+use crate::ids::{ActionId, CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId, UserId};
+use crate::item::Item;
+use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::{Money, Tokens};
-use crate::payment::Item;
 use crate::request::RequestHash;
+use crate::subscription::{Period, Seen};
 use crate::time::Time;
 
 /// What happened to one account, why, and what it left behind.
@@ -55,6 +56,26 @@ pub enum Detail {
     },
     /// A Checkout session was asked for: the frozen request that any retry sends again.
     Checkout(CheckoutRequest),
+    /// An invoice of a subscription was paid.
+    Invoice {
+        item: Item,
+        catalog: u32,
+        invoice: InvoiceId,
+        subscription: SubscriptionId,
+        paid: Money,
+        /// The intents that paid it, and how much each.
+        payments: Vec<(PaymentId, i64)>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        period: Option<Period>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        customer: Option<CustomerId>,
+    },
+    /// Stripe was looked at: what a subscription was to the books, and what it is.
+    Subscription {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<Box<Seen>>,
+        is: Box<Seen>,
+    },
 }
 
 /// Everything that a Checkout session is made of, fixed before Stripe is called.
@@ -65,6 +86,12 @@ pub struct CheckoutRequest {
     pub catalog: u32,
     pub price: PriceId,
     pub expires_at: Time,
+    /// For a plan: the group that it is locked in until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The opening that this one takes over, whose session has been expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Cause>,
     /// Absent where the catalog's default is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_url: Option<String>,
@@ -156,6 +183,8 @@ impl Detail {
             Detail::Grant => "grant",
             Detail::Consume { .. } => "consume",
             Detail::Checkout(_) => "checkout",
+            Detail::Invoice { .. } => "invoice",
+            Detail::Subscription { .. } => "subscription",
         }
     }
 }

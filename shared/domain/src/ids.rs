@@ -65,6 +65,8 @@ id!(/** Stripe's `cus_…`. */ CustomerId, "customer id", customer);
 id!(/** Stripe's `cs_…`: a Checkout session. */ CheckoutId, "checkout id", checkout);
 id!(/** Stripe's `pi_…`, or `cs_…` where a paid session has no intent. */ PaymentId, "payment id", payment);
 id!(/** Stripe's `price_…`, or whatever an existing account calls its price. */ PriceId, "price id", stripe_object);
+id!(/** Stripe's `sub_…`. */ SubscriptionId, "subscription id", subscription);
+id!(/** Stripe's `in_…`. */ InvoiceId, "invoice id", invoice);
 id!(/** Stripe's `evt_…`. */ EventId, "event id", event);
 id!(/** A token package of the catalog. */ PackageId, "package id", catalog_word);
 id!(/** A plan of the catalog. */ PlanId, "plan id", catalog_word);
@@ -114,6 +116,14 @@ fn checkout(text: &str) -> Option<&'static str> {
 
 fn event(text: &str) -> Option<&'static str> {
     prefixed(text, "evt_", "must start with `evt_`")
+}
+
+fn subscription(text: &str) -> Option<&'static str> {
+    prefixed(text, "sub_", "must start with `sub_`")
+}
+
+fn invoice(text: &str) -> Option<&'static str> {
+    prefixed(text, "in_", "must start with `in_`")
 }
 
 fn payment(text: &str) -> Option<&'static str> {

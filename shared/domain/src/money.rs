@@ -40,6 +40,14 @@ impl Tokens {
         self.0.checked_mul(times).and_then(Tokens::new)
     }
 
+    pub fn saturating_add(self, other: Tokens) -> Tokens {
+        self.checked_add(other).unwrap_or(Tokens::MAX)
+    }
+
+    pub fn saturating_mul(self, times: u64) -> Tokens {
+        self.checked_mul(times).unwrap_or(Tokens::MAX)
+    }
+
     pub fn checked_sum(tokens: impl IntoIterator<Item = Tokens>) -> Option<Tokens> {
         tokens.into_iter().try_fold(Tokens::ZERO, Tokens::checked_add)
     }

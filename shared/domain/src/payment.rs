@@ -1,8 +1,7 @@
 //! A payment as Stripe tells of it, in the ledger's own words.
 
-use serde::{Deserialize, Serialize};
-
-use crate::ids::{CheckoutId, CustomerId, PackageId, PaymentId, UserId};
+use crate::ids::{CheckoutId, CustomerId, PaymentId, UserId};
+use crate::item::Item;
 use crate::money::Money;
 
 /// Money that arrived. Only what both a Checkout session and its payment intent carry,
@@ -75,54 +74,6 @@ impl Envelope {
             (Self::ITEM, self.item.as_ref().map(Item::to_string)),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-}
-
-/// What was sold: `package:medium`, or `package:medium:3` for three of them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Item {
-    Package { id: PackageId, quantity: u32 },
-}
-
-impl std::fmt::Display for Item {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Item::Package { id, quantity: 1 } => write!(f, "package:{id}"),
-            Item::Package { id, quantity } => write!(f, "package:{id}:{quantity}"),
-        }
-    }
-}
-
-/// A text that names nothing the catalog could sell.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an item")]
-pub struct BadItem;
-
-impl std::str::FromStr for Item {
-    type Err = BadItem;
-
-    fn from_str(text: &str) -> Result<Item, BadItem> {
-        let rest = text.strip_prefix("package:").ok_or(BadItem)?;
-        let (id, quantity) = match rest.split_once(':') {
-            None => (rest, 1),
-            Some((id, quantity)) => (id, quantity.parse().map_err(|_| BadItem)?),
-        };
-        let id = PackageId::parse(id).map_err(|_| BadItem)?;
-        if quantity == 0 { Err(BadItem) } else { Ok(Item::Package { id, quantity }) }
-    }
-}
-
-impl From<Item> for String {
-    fn from(item: Item) -> String {
-        item.to_string()
-    }
-}
-
-impl TryFrom<String> for Item {
-    type Error = BadItem;
-    fn try_from(text: String) -> Result<Item, BadItem> {
-        text.parse()
     }
 }
 

@@ -44,11 +44,33 @@ impl Time {
 
     /// Midnight UTC of the next month's first day.
     pub fn next_month(self) -> Time {
-        let here =
-            jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
-        let first = here.date().first_of_month().saturating_add(jiff::Span::new().months(1));
-        let midnight = first.to_zoned(jiff::tz::TimeZone::UTC).map(|at| at.timestamp().as_millisecond());
-        Time(midnight.unwrap_or(i64::MAX))
+        let here = self.utc();
+        let midnight = here.date().first_of_month().to_datetime(jiff::civil::Time::midnight());
+        Time::of_utc(midnight).plus_months(1)
+    }
+
+    /// So many calendar months on, at the same time of day in UTC; the 31st is clamped to a month's last day.
+    pub fn plus_months(self, months: i64) -> Time {
+        let span = jiff::Span::new().try_months(months);
+        span.map_or(Time(i64::MAX), |span| Time::of_utc(self.utc().saturating_add(span)))
+    }
+
+    /// How many whole calendar months lie between this and a later instant.
+    pub fn months_until(self, later: Time) -> i64 {
+        let (from, to) = (self.utc().date(), later.utc().date());
+        let apart = |date: jiff::civil::Date| i64::from(date.year()) * 12 + i64::from(date.month());
+        let months = apart(to) - apart(from);
+        if self.plus_months(months) > later { months - 1 } else { months }
+    }
+
+    fn utc(self) -> jiff::civil::DateTime {
+        let here = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        here.to_zoned(jiff::tz::TimeZone::UTC).datetime()
+    }
+
+    fn of_utc(civil: jiff::civil::DateTime) -> Time {
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC);
+        Time(zoned.map_or(i64::MAX, |at| at.timestamp().as_millisecond()))
     }
 
     /// `2026-09`: the month that payments are filed under.
@@ -83,6 +105,21 @@ mod tests {
         assert_eq!(time.plus_ms(1).rfc3339(), "2026-09-30T12:00:00.001Z");
         assert_eq!(time.month(), "2026-09");
         assert_eq!(time.next_month().rfc3339(), "2026-10-01T00:00:00Z");
+    }
+
+    #[test]
+    fn months_are_counted_from_their_first_day_and_clamped_to_the_last() {
+        let at = |text: &str| Time::parse_rfc3339(text).unwrap();
+        let anchor = at("2026-01-31T10:30:00Z");
+        let months: Vec<String> = (0..4).map(|count| anchor.plus_months(count).rfc3339()).collect();
+        assert_eq!(
+            months,
+            ["2026-01-31T10:30:00Z", "2026-02-28T10:30:00Z", "2026-03-31T10:30:00Z", "2026-04-30T10:30:00Z"]
+        );
+        assert_eq!(anchor.months_until(at("2026-02-28T10:29:59Z")), 0);
+        assert_eq!(anchor.months_until(at("2026-02-28T10:30:00Z")), 1);
+        assert_eq!(anchor.months_until(at("2027-03-31T10:29:59Z")), 13);
+        assert_eq!(at("2026-12-31T23:59:59Z").next_month(), at("2027-01-01T00:00:00Z"));
     }
 
     #[test]

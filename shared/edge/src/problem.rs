@@ -3,6 +3,7 @@
 use domain::catalog::Catalog;
 use domain::decide::Refusal;
 use domain::fault::Fault;
+use domain::item::Item;
 use domain::money::Tokens;
 use domain::view::PackageView;
 use lambda_http::http::{HeaderValue, header};
@@ -44,9 +45,11 @@ codes! {
     FeatureNotIncluded = "feature_not_included", 403, "The plan does not include this";
     NotFound = "not_found", 404, "Not found";
     CheckoutExpired = "checkout_expired", 409, "This checkout can no longer be opened";
+    AlreadySubscribed = "already_subscribed", 409, "A subscription of this kind is live";
     TooLarge = "too_large", 413, "The request is too large";
     UnknownAction = "unknown_action", 422, "No such action";
     UnknownPackage = "unknown_package", 422, "No such package";
+    UnknownPlan = "unknown_plan", 422, "No such plan";
     TokensOutOfRange = "tokens_out_of_range", 422, "The number of tokens does not fit";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request";
     Internal = "internal", 500, "Something broke on our side";
@@ -95,11 +98,7 @@ impl Problem {
                 let detail = format!("the catalog has no action `{action}`; it has {}", known.join(", "));
                 Problem::new(Code::UnknownAction, detail)
             }
-            Refusal::UnknownItem(item) => {
-                let known: Vec<_> = catalog.packages.keys().map(|id| id.as_str()).collect();
-                let detail = format!("the catalog has no `{item}`; its packages are {}", known.join(", "));
-                Problem::new(Code::UnknownPackage, detail)
-            }
+            Refusal::UnknownItem(item) => unknown(&item, catalog),
             Refusal::FeatureNotIncluded(feature) => {
                 let detail = format!("the plan does not include `{feature}`");
                 Problem::new(Code::FeatureNotIncluded, detail).with("feature", feature.as_str())
@@ -116,6 +115,14 @@ impl Problem {
                 Code::TokensOutOfRange,
                 format!("no account holds more than {} tokens", Tokens::MAX),
             ),
+            Refusal::AlreadySubscribed(seen) => {
+                let detail = format!("`{}` is subscribed to already; change it, or end it first", seen.plan);
+                let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
+                Problem::new(Code::AlreadySubscribed, detail).with("subscription", held)
+            }
+            Refusal::Opening(opening) => {
+                Problem::try_again(Code::Busy, format!("{} is being opened", opening.cause))
+            }
         }
     }
 
@@ -167,6 +174,21 @@ impl Problem {
         }
         response
     }
+}
+
+fn unknown(item: &Item, catalog: &Catalog) -> Problem {
+    let (code, known): (_, Vec<String>) = match item {
+        Item::Package { .. } => (
+            Code::UnknownPackage,
+            catalog
+                .packages
+                .keys()
+                .map(|id| Item::Package { id: id.clone(), quantity: 1 }.to_string())
+                .collect(),
+        ),
+        Item::Plan { .. } => (Code::UnknownPlan, catalog.plan_items().map(|item| item.to_string()).collect()),
+    };
+    Problem::new(code, format!("the catalog has no `{item}`; it sells {}", known.join(", ")))
 }
 
 /// Not enough tokens: how many are missing, and the packages that cover it, cheapest first.

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 use domain::account::Account;
-use domain::catalog::Catalog;
 use domain::decide::{Change, Command, Fence, Refusal, decide};
 use domain::entry::Entry;
 use domain::ids::UserId;
@@ -16,7 +15,7 @@ use domain::time::Time;
 use tokio::time::Instant;
 
 use crate::items::{self, Item};
-use crate::{Read, Store, StoreError};
+use crate::{Catalogs, Read, Store, StoreError};
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +39,8 @@ enum Round {
 }
 
 /// How one attempt to write ended.
-enum Attempt {
+#[expect(clippy::large_enum_variant, reason = "it lives for one round and is never stored")]
+pub(crate) enum Attempt {
     Written,
     /// The cause has an entry; it answers, whatever else failed. Here it is, where the table showed it.
     Exists(Option<Entry>),
@@ -54,13 +54,13 @@ impl Store {
         &self,
         user: &UserId,
         command: &Command,
-        catalog: &Catalog,
+        catalogs: &Catalogs,
         now: Time,
     ) -> Result<Applied, StoreError> {
         let mut contention = Contention::within(self.budget);
         let mut known: Option<Account> = None;
         loop {
-            let round = self.attempt(user, command, catalog, now, known.take());
+            let round = self.attempt(user, command, catalogs, now, known.take());
             // Cut off, a round's outcome is unknown; the cause makes the same command safe to send again.
             let Ok(round) = tokio::time::timeout_at(contention.deadline, round).await else {
                 return Err(StoreError::Busy("no answer in time".to_owned()));
@@ -82,7 +82,7 @@ impl Store {
         &self,
         user: &UserId,
         command: &Command,
-        catalog: &Catalog,
+        catalogs: &Catalogs,
         now: Time,
         known: Option<Account>,
     ) -> Result<Round, StoreError> {
@@ -90,7 +90,8 @@ impl Store {
             Some(account) => account,
             None => self.account(user, Read::Consistent).await?,
         };
-        let change = match decide(&account, command, catalog, now) {
+        let shelf = catalogs.shelf(&account, command, now).await?;
+        let change = match decide(&account, command, &shelf, now) {
             Ok(change) => change,
             // The first attempt may have been what made a second impossible: its entry, if any, is the answer.
             Err(refusal) => {
@@ -111,13 +112,13 @@ impl Store {
         })
     }
 
-    async fn commit(&self, change: &Change) -> Result<Attempt, StoreError> {
+    pub(crate) async fn commit(&self, change: &Change) -> Result<Attempt, StoreError> {
         let user = &change.account.user;
         let entry =
             self.put(items::from_entry(&change.entry)).condition_expression("attribute_not_exists(PK)");
         let account = self.fenced(self.put(items::from_account(&change.account)), change.fence);
-        let row = change.payment.as_ref().map(|row| self.put(items::from_payment(user, row)));
-        let writes = [Some(entry), Some(account), row].into_iter().flatten().map(|put| {
+        let rows = change.payments.iter().map(|row| self.put(items::from_payment(user, row)));
+        let writes = [entry, account].into_iter().chain(rows).map(|put| {
             let put = put.build().expect("every put has its table and item");
             TransactWriteItem::builder().put(put).build()
         });
@@ -154,13 +155,19 @@ impl Store {
         put: aws_sdk_dynamodb::types::builders::PutBuilder,
         fence: Fence,
     ) -> aws_sdk_dynamodb::types::builders::PutBuilder {
-        if fence == (Fence { seq: 0, obs: 0 }) {
-            return put.condition_expression("attribute_not_exists(PK)");
-        }
-        put.condition_expression("seq = :seq AND obs = :obs")
-            .expression_attribute_values(":seq", AttributeValue::N(fence.seq.to_string()))
-            .expression_attribute_values(":obs", AttributeValue::N(fence.obs.to_string()))
+        let (condition, values) = unmoved(fence);
+        put.condition_expression(condition).set_expression_attribute_values(values)
     }
+}
+
+/// That the account is still the one that was decided upon, as a condition and its values.
+pub(crate) fn unmoved(fence: Fence) -> (&'static str, Option<Item>) {
+    if fence == (Fence { seq: 0, obs: 0 }) {
+        return ("attribute_not_exists(PK)", None);
+    }
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let values = [(":seq".to_owned(), number(fence.seq)), (":obs".to_owned(), number(fence.obs))];
+    ("seq = :seq AND obs = :obs", Some(values.into()))
 }
 
 fn before_or_reused(entry: Entry, command: &Command) -> Applied {
@@ -193,7 +200,7 @@ fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, S
 }
 
 /// Waits between rounds with full jitter, within a budget of wall time.
-struct Contention {
+pub(crate) struct Contention {
     deadline: Instant,
     ceiling: Duration,
 }
@@ -202,11 +209,11 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Contention {
-    fn within(budget: Duration) -> Contention {
+    pub(crate) fn within(budget: Duration) -> Contention {
         Contention { deadline: Instant::now() + budget, ceiling: FIRST_WAIT }
     }
 
-    async fn wait(&mut self, cause: impl std::fmt::Display) -> Result<(), StoreError> {
+    pub(crate) async fn wait(&mut self, cause: impl std::fmt::Display) -> Result<(), StoreError> {
         let ceiling_ms = u64::try_from(self.ceiling.as_millis()).unwrap_or(u64::MAX);
         let pause = Duration::from_millis(fastrand::u64(0..=ceiling_ms));
         if Instant::now() + pause >= self.deadline {

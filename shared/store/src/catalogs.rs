@@ -4,21 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::catalog::Catalog;
+use domain::account::Account;
+use domain::catalog::{Catalog, Published, Shelf};
+use domain::decide::{Act, Command};
 use domain::ids::PriceId;
+use domain::item::Sold;
 use domain::time::{MINUTE_MS, Time};
 
 use crate::items::{self, CatalogItem, HeadItem, PriceItem};
 use crate::{Read, Store, StoreError, schema};
-
-/// One version of the catalog, ready to sell from.
-#[derive(Debug)]
-pub struct Published {
-    pub version: u32,
-    pub catalog: Catalog,
-    /// The Stripe price of each item that is sold.
-    pub prices: BTreeMap<String, PriceId>,
-}
 
 /// The catalogs of one table. Versions never change, so each is read once per process.
 #[derive(Debug, Clone)]
@@ -83,6 +77,39 @@ impl Catalogs {
         Ok(Some(published))
     }
 
+    /// Every catalog that decides about a command to an account.
+    pub async fn shelf(&self, account: &Account, command: &Command, now: Time) -> Result<Shelf, StoreError> {
+        let shelf = self.shelf_of(account, now).await?;
+        match &command.act {
+            Act::Purchase { catalog, .. } if shelf.version(*catalog).is_none() => {
+                let sold_under = self.version(*catalog).await?;
+                Ok(shelf.with(sold_under))
+            }
+            _ => Ok(shelf),
+        }
+    }
+
+    /// The catalog that is sold from now, and those that an account's subscriptions were bought under.
+    pub async fn shelf_of(&self, account: &Account, now: Time) -> Result<Shelf, StoreError> {
+        let current = self.current(now).await?;
+        let mut pinned = Vec::new();
+        for held in &account.subscriptions {
+            let version = held.seen.catalog;
+            let gone = || StoreError::Refused(format!("catalog version {version} is not in the table"));
+            pinned.push(self.version(version).await?.ok_or_else(gone)?);
+        }
+        Ok(Shelf::new(current, pinned))
+    }
+
+    /// What a Stripe price sold when it was first published, and the version that did.
+    pub async fn binding(&self, price: &PriceId) -> Result<Option<(Sold, u32)>, StoreError> {
+        let Some(item) = self.store.get(schema::price(price), Read::Consistent).await? else {
+            return Ok(None);
+        };
+        let PriceItem { item, currency, since } = items::read("price binding", item)?;
+        Ok(Some((Sold { item, currency }, since)))
+    }
+
     /// Publishes a catalog with its Stripe prices, unless it is the current one already. Returns its version.
     pub async fn publish(
         &self,
@@ -100,8 +127,10 @@ impl Catalogs {
             }
         }
         let version = self.store_version(head.map_or(1, |head| head.version + 1), text, prices, now).await?;
-        for (item, price) in prices {
-            let binding = PriceItem { item: item.clone(), since: version };
+        for (sold, price) in prices {
+            let unknown = |_| StoreError::Refused(format!("`{sold}` is not what a price sells"));
+            let Sold { item, currency } = sold.parse().map_err(unknown)?;
+            let binding = PriceItem { item, currency, since: version };
             self.store.put_new(items::keyed(schema::price(price), &binding)).await?;
         }
         self.move_head(version).await?;

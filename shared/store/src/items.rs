@@ -4,12 +4,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::account::{Account, Lot, LotId, Source};
+use domain::account::Account;
+use domain::catalog::Allowance;
+use domain::cause::Cause;
 use domain::decide::PaymentRow;
 use domain::entry::{Entry, Hash, Sealed};
-use domain::ids::{CustomerId, PriceId, UserId};
-use domain::money::{Currency, Tokens};
-use domain::payment::Item as Sold;
+use domain::ids::{CustomerId, PlanId, PriceId, SubscriptionId, UserId};
+use domain::item::Interval;
+use domain::item::Item as Sold;
+use domain::lot::{Lot, LotId, Source};
+use domain::money::{Currency, Money, Tokens};
+use domain::subscription::{Granted, Opening, Seen, Status, Subscription};
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +28,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub struct BadItem(String);
 
 /// The format that this code writes. A newer one stops an old function instead of losing what it does not know.
-const ACCOUNT_FORMAT: u32 = 1;
+const ACCOUNT_FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct AccountItem {
@@ -35,15 +40,30 @@ struct AccountItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer: Option<CustomerId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    subscriptions: Vec<SubscriptionTuple>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    openings: Vec<OpeningTuple>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lots: Vec<LotTuple>,
     #[serde(default)]
     debt: Tokens,
 }
 
 type LotTuple = (LotId, Source, Tokens, Option<Time>, Time);
+type OpeningTuple = (String, PlanId, Cause, Time);
+/// What it is, how it stands, when, and what the books count for it.
+type SubscriptionTuple = (WhatTuple, Status, WhenTuple, CountedTuple);
+type WhatTuple = (SubscriptionId, PlanId, String, u32, Interval, i64, Currency, Option<Allowance>);
+/// Anchor, period, trial's end, when it is to be canceled, when it ended.
+type WhenTuple = (Time, Time, Time, Option<Time>, Option<Time>, Option<Time>);
+/// Paid through; the start of the last slot granted, and how much in it.
+type CountedTuple = (Option<Time>, Option<(Time, Tokens)>);
 
 pub fn from_account(account: &Account) -> Item {
     let tuple = |lot: &Lot| (lot.id.clone(), lot.source, lot.remaining, lot.expires_at, lot.opened_at);
+    let opening = |opening: &Opening| {
+        (opening.group.clone(), opening.plan.clone(), opening.cause.clone(), opening.until)
+    };
     let item = AccountItem {
         format: ACCOUNT_FORMAT,
         seq: account.seq,
@@ -51,6 +71,8 @@ pub fn from_account(account: &Account) -> Item {
         at: account.at,
         head: account.head,
         customer: account.customer.clone(),
+        subscriptions: account.subscriptions.iter().map(from_subscription).collect(),
+        openings: account.openings.iter().map(opening).collect(),
         lots: account.lots.iter().map(tuple).collect(),
         debt: account.debt,
     };
@@ -58,20 +80,69 @@ pub fn from_account(account: &Account) -> Item {
 }
 
 pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
-    let AccountItem { format, seq, obs, at, head, customer, lots, debt } = read("account", item)?;
-    if format > ACCOUNT_FORMAT {
+    let stored: AccountItem = read("account", item)?;
+    if stored.format > ACCOUNT_FORMAT {
+        let format = stored.format;
         return Err(BadItem(format!(
             "a newer Tollgate wrote this account (format {format}); finish the deployment"
         )));
     }
-    let lots = lots.into_iter().map(|(id, source, remaining, expires_at, opened_at)| Lot {
+    let openings =
+        stored.openings.into_iter().map(|(group, plan, cause, until)| Opening { group, plan, cause, until });
+    let lots = stored.lots.into_iter().map(|(id, source, remaining, expires_at, opened_at)| Lot {
         id,
         source,
         remaining,
         expires_at,
         opened_at,
     });
-    Ok(Account { user, seq, obs, at, head, customer, lots: lots.collect(), debt })
+    Ok(Account {
+        user,
+        seq: stored.seq,
+        obs: stored.obs,
+        at: stored.at,
+        head: stored.head,
+        customer: stored.customer,
+        subscriptions: stored.subscriptions.into_iter().map(to_subscription).collect(),
+        openings: openings.collect(),
+        lots: lots.collect(),
+        debt: stored.debt,
+    })
+}
+
+fn from_subscription(held: &Subscription) -> SubscriptionTuple {
+    let seen = held.seen.clone();
+    let (amount, currency) = (seen.price.amount_minor, seen.price.currency);
+    (
+        (seen.id, seen.plan, seen.group, seen.catalog, seen.interval, amount, currency, seen.allowance),
+        seen.status,
+        (seen.anchor, seen.period_start, seen.period_end, seen.trial_end, seen.cancel_at, seen.ended_at),
+        (held.paid_through, held.granted.map(|granted| (granted.start, granted.tokens))),
+    )
+}
+
+fn to_subscription((what, status, when, counted): SubscriptionTuple) -> Subscription {
+    let (id, plan, group, catalog, interval, amount_minor, currency, allowance) = what;
+    let (anchor, period_start, period_end, trial_end, cancel_at, ended_at) = when;
+    let (paid_through, granted) = counted;
+    let seen = Seen {
+        id,
+        plan,
+        group,
+        catalog,
+        interval,
+        price: Money { amount_minor, currency },
+        status,
+        anchor,
+        period_start,
+        period_end,
+        trial_end,
+        cancel_at,
+        ended_at,
+        allowance,
+    };
+    let granted = granted.map(|(start, tokens)| Granted { start, tokens });
+    Subscription { seen, paid_through, granted }
 }
 
 /// The body is what is hashed; the readable attributes beside it repeat it for people and filters.
@@ -199,7 +270,8 @@ pub struct CatalogItem {
 /// What a Stripe price sells. Never rewritten.
 #[derive(Serialize, Deserialize)]
 pub struct PriceItem {
-    pub item: String,
+    pub item: Sold,
+    pub currency: Currency,
     pub since: u32,
 }
 

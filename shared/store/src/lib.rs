@@ -5,16 +5,18 @@ mod catalogs;
 mod error;
 pub mod items;
 mod meter;
+mod observe;
 mod pointers;
 pub mod schema;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity};
 use aws_sdk_dynamodb::{Client, config};
 use domain::account::Account;
 use domain::cause::Cause;
@@ -22,15 +24,19 @@ use domain::entry::Entry;
 use domain::ids::UserId;
 
 pub use apply::Applied;
-pub use catalogs::{Catalogs, Published};
+pub use catalogs::Catalogs;
 pub use error::StoreError;
 use items::Item;
 pub use meter::{Meter, Spent};
+pub use observe::{Look, Observed};
 pub use pointers::{Unclaimed, WebhookAudit};
 use schema::Key;
 
 /// How long writers contend on an HTTP request before they answer 503.
 pub const HTTP_BUDGET: Duration = Duration::from_secs(3);
+
+/// As many items as DynamoDB reads in one call.
+const MOST_AT_ONCE: usize = 100;
 
 /// The table, as the ledger uses it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,6 +98,47 @@ impl Store {
     pub async fn entry(&self, cause: &Cause) -> Result<Option<Entry>, StoreError> {
         let item = self.get(schema::entry(cause), Read::Consistent).await?;
         Ok(item.map(items::to_entry).transpose()?)
+    }
+
+    /// Those causes that the books do not have yet.
+    pub async fn unbooked<'a>(&self, causes: &'a [Cause]) -> Result<Vec<&'a Cause>, StoreError> {
+        let mut unbooked = Vec::new();
+        for page in causes.chunks(MOST_AT_ONCE) {
+            let booked = self.booked(page).await?;
+            unbooked.extend(page.iter().filter(|cause| !booked.contains(&schema::entry(cause).pk)));
+        }
+        Ok(unbooked)
+    }
+
+    /// The partition keys of those that have an entry. One that was not read counts as unbooked,
+    /// and finds its entry when it is to be booked.
+    async fn booked(&self, causes: &[Cause]) -> Result<HashSet<String>, StoreError> {
+        if causes.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let keys = causes.iter().map(|cause| {
+            let key = schema::entry(cause);
+            HashMap::from([
+                (schema::PK.to_owned(), AttributeValue::S(key.pk)),
+                (schema::SK.to_owned(), AttributeValue::S(key.sk)),
+            ])
+        });
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys.collect()))
+            .projection_expression(schema::PK)
+            .consistent_read(true)
+            .build()
+            .expect("there are keys");
+        let get = self.db.batch_get_item().request_items(&*self.table, wanted);
+        let get = get.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = get.send().await.map_err(StoreError::of)?;
+        self.meter.read(answer.consumed_capacity().first());
+        let items = answer.responses.unwrap_or_default().remove(&*self.table).unwrap_or_default();
+        let pk = |mut item: Item| match item.remove(schema::PK) {
+            Some(AttributeValue::S(pk)) => Some(pk),
+            _ => None,
+        };
+        Ok(items.into_iter().filter_map(pk).collect())
     }
 
     /// A user's journal, newest first, below a seq.

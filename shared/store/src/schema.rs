@@ -18,7 +18,9 @@
 //! | cause                          | the fact                                     |
 //! |--------------------------------|----------------------------------------------|
 //! | `pay:<pi_…>` (or `pay:<cs_…>`) | money arrived (a free session has no intent) |
+//! | `inv:<in_…>`                   | an invoice of a subscription was paid        |
 //! | `req:<user>:<operation>:<key>` | a client asked, with its `Idempotency-Key`   |
+//! | `obs:<user>:<seq>`             | Stripe was looked at, and something was new  |
 
 use domain::cause::{Cause, escaped};
 use domain::decide::PaymentStatus;
@@ -132,7 +134,7 @@ fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
 #[cfg(test)]
 mod tests {
     use domain::cause::Operation;
-    use domain::ids::RequestKey;
+    use domain::ids::{InvoiceId, RequestKey};
 
     use super::*;
 
@@ -149,6 +151,8 @@ mod tests {
             payment_search(PaymentStatus::Completed, &pi, at),
             entry(&Cause::Payment(pi.clone())),
             entry(&request),
+            entry(&Cause::Invoice(InvoiceId::parse("in_1").unwrap())),
+            entry(&Cause::Seen { user: user.clone(), seq: 7 }),
             journal(&user, 7),
             result(&request),
             customer(&CustomerId::parse("cus_1").unwrap()),
@@ -168,6 +172,8 @@ mod tests {
                 "PAY#completed#2026-09#3 / 0001790769600000",
                 "E#pay:pi_1 / E",
                 "E#req:auth0|a%23b:consume:k%3A1 / E",
+                "E#inv:in_1 / E",
+                "E#obs:auth0|a%23b:7 / E",
                 "U#auth0|a%23b / 0000000000000007",
                 "E#req:auth0|a%23b:consume:k%3A1 / R",
                 "C#cus_1 / P",

@@ -1,18 +1,17 @@
 //! What a published catalog needs in Stripe: products by their id, prices by their lookup key.
 
-use domain::catalog::Interval;
 use domain::ids::PriceId;
+use domain::item::Interval;
 use domain::money::Money;
 use domain::payment::Envelope;
 use stripe::{RequestStrategy, StripeRequest};
 use stripe_product::price::{CreatePrice, CreatePriceRecurring, CreatePriceRecurringInterval, ListPrice};
 use stripe_product::product::{CreateProduct, RetrieveProduct, UpdateProduct};
 use stripe_shared::RecurringInterval;
-use stripe_types::Currency;
 
 use crate::error::StripeError;
 use crate::idempotency::keyed;
-use crate::{Stripe, metadata};
+use crate::{Stripe, metadata, money};
 
 const PRODUCT: &str = "product";
 const PRICE: &str = "price";
@@ -129,7 +128,7 @@ impl Stripe {
         replaced: Option<&stripe_shared::Price>,
     ) -> Result<PriceId, StripeError> {
         let Money { amount_minor, currency } = price.money;
-        let mut request = CreatePrice::new(stripe_currency(price.money))
+        let mut request = CreatePrice::new(money::currency(price.money))
             .product(price.product.as_str())
             .unit_amount(amount_minor)
             .lookup_key(price.lookup_key.as_str())
@@ -177,18 +176,13 @@ impl Price {
         interval
             && found.active
             && found.unit_amount == Some(self.money.amount_minor)
-            && found.currency == stripe_currency(self.money)
+            && found.currency == money::currency(self.money)
             && found.product.id().as_str() == self.product.as_str()
     }
 }
 
 fn price_id(price: &stripe_shared::Price) -> Result<PriceId, StripeError> {
     PriceId::parse(price.id.as_str()).map_err(|bad| StripeError::malformed(PRICE, bad.to_string()))
-}
-
-fn stripe_currency(money: Money) -> Currency {
-    let Ok(currency) = money.currency.as_str().parse();
-    currency
 }
 
 fn every(interval: Interval) -> CreatePriceRecurringInterval {

@@ -1,13 +1,14 @@
-//! Checkout sessions that sell something once: opened, read and searched for.
+//! Checkout sessions that sell something once or as a subscription: opened, read, searched for and expired.
 
-use domain::ids::{CheckoutId, CustomerId, PaymentId, PriceId};
-use domain::money::{Currency, Money};
+use domain::ids::{CheckoutId, CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId};
+use domain::item::Item;
 use domain::payment::{Envelope, Payment};
 use domain::time::Time;
 use stripe::StripeRequest;
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentIntentData,
-    ListCheckoutSession, RetrieveCheckoutSession,
+    CreateCheckoutSessionSubscriptionData, ExpireCheckoutSession, ListCheckoutSession,
+    RetrieveCheckoutSession,
 };
 use stripe_shared::{
     CheckoutSession, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus,
@@ -16,18 +17,18 @@ use stripe_types::RangeQueryTs;
 
 use crate::error::StripeError;
 use crate::idempotency::keyed;
-use crate::{Stripe, metadata};
+use crate::{Stripe, metadata, money, paging};
 
 const SESSION: &str = "checkout.session";
 const PAGE: i64 = 100;
-/// No customer opens this many pages of sessions in a day; a server that never stops is not Stripe.
-const PAGES: usize = 50;
 
 /// What is to be paid for, complete: the same order under the same key is the same session.
+/// An order whose envelope names a plan opens a subscription; any other is paid once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckoutOrder {
     pub customer: CustomerId,
     pub price: PriceId,
+    /// A plan is had once, whatever this says.
     pub quantity: u32,
     pub expires_at: Time,
     pub success_url: String,
@@ -49,8 +50,12 @@ pub struct Session {
     pub customer: Option<CustomerId>,
     pub envelope: Envelope,
     pub request: Option<String>,
-    /// The money, once it has arrived.
+    /// The money of a one-off sale, once it has arrived. What a subscription cost its invoices tell.
     pub payment: Option<Payment>,
+    /// What a sold plan became, once the buyer is done.
+    pub subscription: Option<SubscriptionId>,
+    /// A sold plan's first invoice.
+    pub invoice: Option<InvoiceId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,26 +93,33 @@ impl Stripe {
         customer: &CustomerId,
         since: Time,
     ) -> Result<Vec<Session>, StripeError> {
-        let first_page = ListCheckoutSession::new()
+        let list = ListCheckoutSession::new()
             .customer(customer.as_str())
             .created(RangeQueryTs::gte(since.seconds()))
             .limit(PAGE);
-        let mut sessions: Vec<Session> = Vec::new();
-        for _ in 0..PAGES {
-            let request = match sessions.last() {
-                None => first_page.clone(),
-                Some(last) => first_page.clone().starting_after(last.id.as_str()),
-            };
-            let page = request.send(&self.call(SESSION)).await.map_err(|error| error.about(SESSION))?;
-            let more = page.has_more && !page.data.is_empty();
-            for session in page.data {
-                sessions.push(read(session)?);
-            }
-            if !more {
-                return Ok(sessions);
-            }
+        let sessions = paging::all(list.paginate(), self.call(SESSION)).await?;
+        sessions.into_iter().map(read).collect()
+    }
+
+    /// Closes a session, so that nobody pays it any more. One that is closed already answers as it is.
+    pub async fn expire_checkout(&self, id: &CheckoutId) -> Result<Session, StripeError> {
+        // A key for this call alone: what was refused while the buyer was paying may be granted once that failed.
+        let call = fastrand::u128(..).to_string();
+        let expired = ExpireCheckoutSession::new(id.as_str())
+            .customize()
+            .request_strategy(keyed(self.stack(), "expire", &[id.as_str(), &call]))
+            .send(&self.call(SESSION))
+            .await;
+        let refusal = match expired {
+            Ok(session) => return read(session),
+            Err(refusal @ StripeError::Refused(_)) => refusal,
+            Err(error) => return Err(error.about(SESSION)),
+        };
+        // Stripe has no code for "not open"; the session itself says whether that was the reason.
+        match self.session(id).await? {
+            Some(session) if session.status != SessionStatus::Open => Ok(session),
+            _ => Err(refusal),
         }
-        Err(StripeError::malformed(SESSION, "the list has no end"))
     }
 
     fn new_session(&self, order: &CheckoutOrder) -> CreateCheckoutSession {
@@ -115,23 +127,29 @@ impl Stripe {
         let mut metadata = metadata::pairs(&envelope);
         metadata.insert(metadata::REQUEST.to_owned(), order.request.clone());
 
+        let is_plan = matches!(order.envelope.item, Some(Item::Plan { .. }));
         let mut line = CreateCheckoutSessionLineItems::new();
         line.price = Some(order.price.to_string());
-        line.quantity = Some(order.quantity.into());
+        line.quantity = Some(if is_plan { 1 } else { order.quantity.into() });
 
-        // The intent carries the same, so that whichever is heard of first tells the same story.
-        let mut intent = CreateCheckoutSessionPaymentIntentData::new();
-        intent.metadata = Some(metadata.clone());
-
-        CreateCheckoutSession::new()
-            .mode(CheckoutSessionMode::Payment)
+        let request = CreateCheckoutSession::new()
             .customer(order.customer.as_str())
             .line_items(vec![line])
-            .metadata(metadata)
-            .payment_intent_data(intent)
+            .metadata(metadata.clone())
             .expires_at(order.expires_at.seconds())
             .success_url(order.success_url.as_str())
-            .cancel_url(order.cancel_url.as_str())
+            .cancel_url(order.cancel_url.as_str());
+
+        // What the session makes carries the same, so that whichever is heard of first tells the same story.
+        if is_plan {
+            let mut subscription = CreateCheckoutSessionSubscriptionData::new();
+            subscription.metadata = Some(metadata);
+            request.mode(CheckoutSessionMode::Subscription).subscription_data(subscription)
+        } else {
+            let mut intent = CreateCheckoutSessionPaymentIntentData::new();
+            intent.metadata = Some(metadata);
+            request.mode(CheckoutSessionMode::Payment).payment_intent_data(intent)
+        }
     }
 }
 
@@ -147,6 +165,9 @@ fn read(session: CheckoutSession) -> Result<Session, StripeError> {
         }
         _ => None,
     };
+    let subscription = session.subscription.as_ref().map(|made| SubscriptionId::parse(made.id().as_str()));
+    let invoice =
+        session.invoice.as_ref().and_then(|made| InvoiceId::parse(made.id().as_ref()?.as_str()).ok());
     Ok(Session {
         id,
         status,
@@ -156,6 +177,8 @@ fn read(session: CheckoutSession) -> Result<Session, StripeError> {
         envelope,
         request: session.metadata.and_then(|mut metadata| metadata.remove(metadata::REQUEST)),
         payment,
+        subscription: subscription.transpose().map_err(|bad| unreadable(bad.to_string()))?,
+        invoice,
         url: session.url,
     })
 }
@@ -185,8 +208,7 @@ fn payment(
     let intent = intent.transpose().map_err(|bad| unreadable(bad.to_string()))?;
     let amount_minor = session.amount_total.ok_or_else(|| unreadable("no amount_total"))?;
     let currency = session.currency.as_ref().ok_or_else(|| unreadable("no currency"))?;
-    let currency = Currency::parse(&currency.to_string()).map_err(|bad| unreadable(bad.to_string()))?;
-    let paid = Money { amount_minor, currency };
+    let paid = money::read(amount_minor, currency).map_err(|bad| unreadable(bad.to_string()))?;
     let id = CheckoutId::parse(session.id.as_str()).map_err(|bad| unreadable(bad.to_string()))?;
     let id = PaymentId::of_sale(&id, intent, paid).map_err(|error| unreadable(error.to_string()))?;
     Ok(Payment { id, customer, paid, envelope })

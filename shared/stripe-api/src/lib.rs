@@ -7,8 +7,12 @@ mod customer;
 mod error;
 mod failure;
 mod idempotency;
+mod invoice;
 mod metadata;
+mod money;
+mod paging;
 mod settings;
+mod subscription;
 mod transport;
 
 use std::fmt;
@@ -18,6 +22,7 @@ pub use catalog::{BadProductId, Price, Product, ProductId};
 pub use checkout::{CheckoutOrder, Session, SessionStatus};
 pub use error::{Refusal, StripeError};
 pub use settings::{BadSettings, Settings};
+pub use subscription::{Subscription, SubscriptionItem};
 
 use transport::{Call, Transport};
 

@@ -32,7 +32,7 @@ pub enum BadSettings {
     NotASecretKey,
     #[error("the stack must have a name")]
     NoStack,
-    #[error("the Stripe address must be https://host, or http:// on a loopback address")]
+    #[error("the Stripe address must be https://host, or http:// and a name of this machine")]
     BadApiBase,
     #[error("a live key goes only to an https:// address")]
     LiveKeyInTheClear,
@@ -83,7 +83,7 @@ impl Settings {
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('@');
         let plain = match uri.scheme_str() {
             Some("https") => false,
-            Some("http") if is_loopback(uri.host().unwrap_or_default()) => true,
+            Some("http") if is_this_machine(uri.host().unwrap_or_default()) => true,
             _ => return Err(BadSettings::BadApiBase),
         };
         match bare {
@@ -100,9 +100,12 @@ pub(crate) struct Endpoint {
     pub plain: bool,
 }
 
-fn is_loopback(host: &str) -> bool {
+/// `host.docker.internal` is what containers call the machine they run on, as `sam local` makes them. Wherever the name
+/// may lead, no money can go there: a live key is never sent in the clear.
+fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    matches!(host, "localhost" | "host.docker.internal")
+        || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 impl fmt::Debug for Settings {
@@ -157,15 +160,20 @@ mod tests {
 
     #[test]
     fn plain_http_reaches_this_machine_only() {
-        for base in
-            ["http://127.0.0.1:9001", "http://localhost:9001/", "http://[::1]:9001", "http://127.8.0.1"]
-        {
+        for base in [
+            "http://127.0.0.1:9001",
+            "http://localhost:9001/",
+            "http://[::1]:9001",
+            "http://127.8.0.1",
+            "http://host.docker.internal:9001",
+        ] {
             assert_eq!(endpoint("sk_test_1", base).ok(), Some((base.trim_end_matches('/').to_owned(), true)));
         }
         for base in [
             "http://api.stripe.com",
             "http://10.0.0.1",
             "http://localhost.example",
+            "http://host.docker.internal.example",
             "http://127.0.0.1@evil.example",
         ] {
             assert!(matches!(endpoint("sk_test_1", base), Err(BadSettings::BadApiBase)), "{base}");
@@ -192,10 +200,9 @@ mod tests {
 
     #[test]
     fn a_live_key_is_never_sent_in_the_clear() {
-        assert!(matches!(
-            endpoint("sk_live_1", "http://127.0.0.1:9001"),
-            Err(BadSettings::LiveKeyInTheClear)
-        ));
+        for base in ["http://127.0.0.1:9001", "http://host.docker.internal:9001"] {
+            assert!(matches!(endpoint("sk_live_1", base), Err(BadSettings::LiveKeyInTheClear)), "{base}");
+        }
         assert!(endpoint("sk_live_1", "https://api.stripe.com").is_ok());
     }
 }

@@ -42,6 +42,7 @@ pub(crate) struct Transport {
 }
 
 /// One call of one typed builder. `object` is what it is about, for logs.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     transport: &'a Transport,
     object: &'static str,
@@ -50,6 +51,10 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     pub fn new(transport: &'a Transport, object: &'static str) -> Call<'a> {
         Call { transport, object }
+    }
+
+    pub fn object(&self) -> &'static str {
+        self.object
     }
 }
 

@@ -1,13 +1,18 @@
 //! What an event means for the books, whichever API version wrote it.
 //!
 //! Only the fields that decide are read, so a new field or value never keeps a payment from being credited;
-//! but where one of those is missing from a sale, that is said, never guessed.
+//! but where one of those is missing from a sale or a subscription, that is said, never guessed.
 
-use domain::ids::{CheckoutId, CustomerId, EventId, PaymentId};
-use domain::money::{Currency, Money};
+use domain::ids::{CheckoutId, CustomerId, EventId, InvoiceId, PaymentId, SubscriptionId};
+use domain::money::Money;
 use domain::payment::{Envelope, NoIntent, Payment};
 use domain::time::Time;
 use serde_json::Value;
+
+use crate::fields::{
+    Hint, Malformed, created, envelope, hint, intent_id, invoice_id, metadata, money, reference, string,
+    subscription_id, wrong,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -27,7 +32,11 @@ pub enum Fact {
     Processing { session: CheckoutId },
     /// A payment made without us: an invoice's, or another application's.
     Stranger,
-    /// A thin event: it names what changed, and what it is now has to be fetched.
+    /// Something about a subscription may have changed; what it is now has to be fetched.
+    Subscription { id: SubscriptionId, hint: Hint },
+    /// The same, of an invoice whose subscription the event does not say.
+    Invoice(InvoiceId),
+    /// A thin event about anything else: it names what changed, and what it is now has to be fetched.
     Pointer { object: String, id: String },
     /// Nothing that the books need.
     Other,
@@ -40,13 +49,17 @@ pub struct Sighting {
     pub session: Option<CheckoutId>,
 }
 
-/// An event that should be understood but is not. Names the field, never its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is missing or not {expected}")]
-pub struct Malformed {
-    pub field: &'static str,
-    pub expected: &'static str,
-}
+/// What an invoice goes through that can change what its subscription gives: it is paid, a payment fails or
+/// waits for the buyer, or it is given up. An invoice that is drafted, finalized or sent gives and takes nothing
+/// yet (one of nothing to pay is paid in the same moment), and an end that follows is the subscription's own event.
+const DECISIVE: [&str; 6] = [
+    "invoice.paid",
+    "invoice.payment_succeeded",
+    "invoice.payment_failed",
+    "invoice.payment_action_required",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
+];
 
 pub fn decode(body: &str) -> Result<Event, Malformed> {
     let event: Value = serde_json::from_str(body).map_err(|_| wrong("event", "JSON"))?;
@@ -65,8 +78,12 @@ fn fact(kind: &str, event: &Value) -> Result<Fact, Malformed> {
         "checkout.session.completed" | "checkout.session.async_payment_succeeded" => {
             session(snapshot(event)?)
         }
+        "checkout.session.async_payment_failed" => failed_session(snapshot(event)?),
         "payment_intent.succeeded" => intent(snapshot(event)?),
-        _ => Ok(pointer(&event["related_object"])),
+        "invoice_payment.paid" => invoice_payment(snapshot(event)?),
+        kind if kind.starts_with("customer.subscription.") => subscription(snapshot(event)?),
+        kind if DECISIVE.contains(&kind) => invoice(snapshot(event)?),
+        kind => thin(kind, &event["related_object"]),
     }
 }
 
@@ -76,9 +93,22 @@ fn snapshot(event: &Value) -> Result<&Value, Malformed> {
 }
 
 fn session(session: &Value) -> Result<Fact, Malformed> {
-    if string(session, "mode")? != "payment" {
-        return Ok(Fact::Other);
+    match string(session, "mode")? {
+        "payment" => one_off_sale(session),
+        "subscription" => sold_plan(session),
+        _ => Ok(Fact::Other),
     }
+}
+
+/// A one-off sale that failed was never in the books, but a plan may have begun before its money.
+fn failed_session(session: &Value) -> Result<Fact, Malformed> {
+    match string(session, "mode")? {
+        "subscription" => sold_plan(session),
+        _ => Ok(Fact::Other),
+    }
+}
+
+fn one_off_sale(session: &Value) -> Result<Fact, Malformed> {
     let id = string(session, "id")?;
     let id = CheckoutId::parse(id).map_err(|_| wrong("id", "a checkout id"))?;
     match string(session, "payment_status")? {
@@ -98,6 +128,11 @@ fn sale(session: &Value, id: CheckoutId) -> Result<Sighting, Malformed> {
     Ok(Sighting { payment: payment(session, payment_id, paid)?, session: Some(id) })
 }
 
+/// The session itself credits nothing: what it sold is told by the subscription and its invoices.
+fn sold_plan(session: &Value) -> Result<Fact, Malformed> {
+    pointer(session, &session["metadata"], reference(session, "subscription")?)
+}
+
 fn intent(intent: &Value) -> Result<Fact, Malformed> {
     if !is_ours(intent)? {
         return Ok(Fact::Stranger);
@@ -110,68 +145,60 @@ fn intent(intent: &Value) -> Result<Fact, Malformed> {
 fn payment(object: &Value, id: PaymentId, paid: Money) -> Result<Payment, Malformed> {
     // An id from before `cus_…` finds no owner, but must not keep a payment from the user it names.
     let customer = reference(object, "customer")?.and_then(|id| CustomerId::parse(id).ok());
-    let metadata = metadata(object)?;
-    let envelope = Envelope::read(|name| metadata.get(name).and_then(Value::as_str));
-    Ok(Payment { id, customer, paid, envelope })
+    Ok(Payment { id, customer, paid, envelope: envelope(metadata(object)?) })
 }
 
 fn is_ours(object: &Value) -> Result<bool, Malformed> {
     Ok(metadata(object)?[Envelope::STACK].is_string())
 }
 
-fn metadata(object: &Value) -> Result<&Value, Malformed> {
-    let metadata = &object["metadata"];
-    let fits = metadata.is_object() || metadata.is_null();
-    if fits { Ok(metadata) } else { Err(wrong("metadata", "an object")) }
+fn subscription(subscription: &Value) -> Result<Fact, Malformed> {
+    let id = subscription_id(string(subscription, "id")?, "id")?;
+    let hint = hint(&subscription["metadata"], &subscription["customer"]);
+    Ok(Fact::Subscription { id, hint })
 }
 
-fn money(object: &Value, field: &'static str) -> Result<Money, Malformed> {
-    let amount_minor = object[field].as_i64().filter(|amount| *amount >= 0);
-    let currency = Currency::parse(string(object, "currency")?);
-    Ok(Money {
-        amount_minor: amount_minor.ok_or(wrong(field, "an amount in minor units"))?,
-        currency: currency.map_err(|_| wrong("currency", "a currency"))?,
-    })
+/// Since 2025-03-31 an invoice has a parent, which knows the subscription and its metadata;
+/// before, the invoice did so itself.
+fn invoice(invoice: &Value) -> Result<Fact, Malformed> {
+    let parent = &invoice["parent"];
+    if !parent.is_object() && !parent.is_null() {
+        return Err(wrong("parent", "an object"));
+    }
+    let details = &parent["subscription_details"];
+    if details.is_null() && parent["type"] != "subscription_details" {
+        let metadata = &invoice["subscription_details"]["metadata"];
+        return pointer(invoice, metadata, reference(invoice, "subscription")?);
+    }
+    let named = reference(details, "subscription")?;
+    let named = named.ok_or(wrong("subscription", "an id or an object with one"))?;
+    pointer(invoice, &details["metadata"], Some(named))
 }
 
-/// A session's id is a payment id too, so an intent's has to be told from it.
-fn intent_id(text: &str, field: &'static str) -> Result<PaymentId, Malformed> {
-    if text.starts_with("pi_") { payment_id(text, field) } else { Err(wrong(field, "an intent id")) }
+/// To the subscription that an object names, with the owner that the object tells of.
+fn pointer(object: &Value, metadata: &Value, named: Option<&str>) -> Result<Fact, Malformed> {
+    let Some(named) = named else { return Ok(Fact::Other) };
+    let id = subscription_id(named, "subscription")?;
+    Ok(Fact::Subscription { id, hint: hint(metadata, &object["customer"]) })
 }
 
-fn payment_id(text: &str, field: &'static str) -> Result<PaymentId, Malformed> {
-    PaymentId::parse(text).map_err(|_| wrong(field, "a payment id"))
-}
-
-/// The id of another object, which may be expanded, deleted or absent.
-fn reference<'a>(object: &'a Value, field: &'static str) -> Result<Option<&'a str>, Malformed> {
-    let id = match &object[field] {
-        Value::Null => return Ok(None),
-        Value::Object(expanded) => expanded.get("id").and_then(Value::as_str),
-        plain => plain.as_str(),
-    };
-    id.map(Some).ok_or(wrong(field, "an id or an object with one"))
+fn invoice_payment(payment: &Value) -> Result<Fact, Malformed> {
+    let invoice = reference(payment, "invoice")?.ok_or(wrong("invoice", "an id or an object with one"))?;
+    invoice_id(invoice, "invoice").map(Fact::Invoice)
 }
 
 /// Only thin events have a related object, and their types (`v1.…`, `v2.…`) are never those of snapshots.
-fn pointer(related: &Value) -> Fact {
-    match (related["type"].as_str(), related["id"].as_str()) {
-        (Some(object), Some(id)) => Fact::Pointer { object: object.to_owned(), id: id.to_owned() },
-        _ => Fact::Other,
+fn thin(kind: &str, related: &Value) -> Result<Fact, Malformed> {
+    let (Some(object), Some(id)) = (related["type"].as_str(), related["id"].as_str()) else {
+        return Ok(Fact::Other);
+    };
+    let is_decisive = kind.strip_prefix("v1.").is_some_and(|kind| DECISIVE.contains(&kind));
+    match object {
+        "subscription" => {
+            let id = subscription_id(id, "related_object.id")?;
+            Ok(Fact::Subscription { id, hint: Hint::default() })
+        }
+        "invoice" if is_decisive => invoice_id(id, "related_object.id").map(Fact::Invoice),
+        _ => Ok(Fact::Pointer { object: object.to_owned(), id: id.to_owned() }),
     }
-}
-
-/// Seconds in a snapshot event, RFC 3339 in a thin one.
-fn created(created: &Value) -> Result<Time, Malformed> {
-    let seconds = created.as_i64().map(Time::from_seconds);
-    let time = seconds.or_else(|| Time::parse_rfc3339(created.as_str()?));
-    time.ok_or(wrong("created", "a time"))
-}
-
-fn string<'a>(object: &'a Value, field: &'static str) -> Result<&'a str, Malformed> {
-    object[field].as_str().ok_or(wrong(field, "a string"))
-}
-
-const fn wrong(field: &'static str, expected: &'static str) -> Malformed {
-    Malformed { field, expected }
 }

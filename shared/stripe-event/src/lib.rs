@@ -5,9 +5,11 @@
 //! Between the two the body stays as Stripe sent it, byte for byte, so that a better decoder can read it again.
 
 mod decode;
+mod fields;
 mod message;
 mod signature;
 
-pub use decode::{Event, Fact, Malformed, Sighting, decode};
+pub use decode::{Event, Fact, Sighting, decode};
+pub use fields::{Hint, Malformed};
 pub use message::{BadMessage, Message};
 pub use signature::{BadSecret, LARGEST_BODY, Rejected, TOLERANCE_SECONDS, VerifiedEvent, Verifier, sign};

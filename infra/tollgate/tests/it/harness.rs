@@ -21,6 +21,8 @@ pub const COMPANION: &str = include_str!("../../../catalogs/companion.toml");
 pub const PAID: &str = "4242 4242 4242 4242";
 pub const DECLINED: &str = "4000 0000 0000 0002";
 pub const ASKS_FOR_3DS: &str = "4000 0025 0000 3155";
+/// Can be attached, and is declined whenever it is charged.
+pub const DECLINES_LATER: &str = "4000 0000 0000 0341";
 
 /// A running stack in memory; its folder holds only the keys.
 pub struct World {
@@ -79,8 +81,20 @@ impl World {
 
     /// What a person does on the hosted page.
     pub async fn pay(&self, session: &str, card: &str) -> Answer {
-        let url = format!("{}/_sandbox/checkout/{session}/pay", self.local().stripe);
-        self.http.send(Method::POST, &url, &[], json!({ "card": card }).to_string()).await
+        self.sandbox(&format!("checkout/{session}/pay"), json!({ "card": card })).await
+    }
+
+    /// What a person does, on a page of Stripe's or in its dashboard.
+    pub async fn sandbox(&self, path: &str, body: Value) -> Answer {
+        let url = format!("{}/_sandbox/{path}", self.local().stripe);
+        self.http.send(Method::POST, &url, &[], body.to_string()).await
+    }
+
+    /// Takes an item out of the table, as if it had never been written.
+    pub async fn forget(&self, prefix: &str, id: &str, sk: &str) {
+        let (pk, sk) = (AttributeValue::S(format!("{prefix}{id}")), AttributeValue::S(sk.to_owned()));
+        let delete = self.table().await.delete_item().table_name(tollgate::stack::TABLE);
+        delete.key("PK", pk).key("SK", sk).send().await.unwrap();
     }
 
     /// Something that Stripe's API answers to its owner.
@@ -226,7 +240,16 @@ impl Caller<'_> {
 
     /// A checkout of a package, opened.
     pub async fn opens(&self, package: &str) -> String {
-        let opened = self.post("/v1/me/checkout", json!({ "package": package })).await;
+        self.opens_checkout(json!({ "package": package })).await
+    }
+
+    /// A checkout of a plan, opened.
+    pub async fn opens_plan(&self, plan: &str) -> String {
+        self.opens_checkout(json!({ "plan": plan })).await
+    }
+
+    async fn opens_checkout(&self, wanted: Value) -> String {
+        let opened = self.post("/v1/me/checkout", wanted).await;
         assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.text);
         opened.json["id"].as_str().unwrap().to_owned()
     }

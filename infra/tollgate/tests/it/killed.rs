@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use domain::time::DAY_MS;
 use serde_json::{Value, json};
 use tollgate::keys::{LocalFile, LocalStack};
 
@@ -89,5 +90,33 @@ async fn a_stack_killed_between_queueing_and_crediting_loses_nothing_and_doubles
     // Whatever is still delivered again must not add to it.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(wallet().await, Some(bought * 275));
+    program.kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_renewals_and_the_clock_survive_a_kill() {
+    let (folder, http) = (tempfile::tempdir().unwrap(), Http::new());
+    let post = async |url: String, body: Value| {
+        http.send(hyper::Method::POST, &url, &[], body.to_string()).await.json
+    };
+    let program = Program::start(folder.path());
+    let opened =
+        program.api(&http, hyper::Method::POST, "/v1/me/checkout", json!({ "plan": "premium" })).await;
+    let session = opened["id"].as_str().unwrap_or_else(|| panic!("{opened}"));
+    post(format!("{}/_sandbox/checkout/{session}/pay", program.stack.stripe), json!({ "card": PAID })).await;
+    let moved = post(format!("{}/_local/clock", program.stack.api), json!({ "advance": "8d" })).await;
+    program.kill();
+
+    let program = Program::start(folder.path());
+    let later = post(format!("{}/_local/clock", program.stack.api), json!({ "advance": "31d" })).await;
+    let days = |moved: &Value| {
+        domain::time::Time::parse_rfc3339(moved["now"].as_str().unwrap()).unwrap().millis() / DAY_MS
+    };
+    assert_eq!(days(&later) - days(&moved), 31);
+    let me = program.api(&http, hyper::Method::GET, "/v1/me", json!({})).await;
+    assert_eq!((&me["plan"]["status"], &me["wallet"]["available"]), (&json!("active"), &json!(500)), "{me}");
+    let entries = program.api(&http, hyper::Method::GET, "/v1/me/wallet/entries?limit=100", json!({})).await;
+    let paid = entries["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "invoice");
+    assert_eq!(paid.count(), 2, "{entries}");
     program.kill();
 }

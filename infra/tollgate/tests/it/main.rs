@@ -9,4 +9,5 @@ mod killed;
 mod page;
 mod purchase;
 mod routes;
+mod subscribe;
 mod webhook;

@@ -1,7 +1,10 @@
 //! Buying tokens: Stripe calls back, the account is credited once.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use domain::account::Account;
-use domain::catalog::Catalog;
+use domain::catalog::{Catalog, Published, Shelf};
 use domain::cause::Cause;
 use domain::decide::{Act, Command, decide};
 use domain::ids::UserId;
@@ -100,7 +103,9 @@ async fn the_two_events_of_one_payment_credit_once_in_either_order() {
 async fn whichever_event_arrives_first_writes_the_identical_entry() {
     let world = World::without_webhooks().await;
     world.pay(&world.user("ada").opens("medium").await, PAID).await;
-    let (catalog, now) = (Catalog::parse(COMPANION).unwrap(), world.now().await);
+    let catalog = Catalog::parse(COMPANION).unwrap();
+    let published = Published { version: 1, catalog, prices: BTreeMap::new() };
+    let (shelf, now) = (Shelf::new(Arc::new(published), Vec::new()), world.now().await);
     let mut bodies = Vec::new();
     for kind in ["checkout.session.completed", "payment_intent.succeeded"] {
         let event = stripe_event::decode(&world.event(kind).await.to_string()).unwrap();
@@ -111,7 +116,7 @@ async fn whichever_event_arrives_first_writes_the_identical_entry() {
             Act::Purchase { payment: payment.clone(), item, catalog: payment.envelope.catalog.unwrap() };
         let command = Command { cause: Cause::Payment(payment.id), request: None, act };
         let account = Account::new(UserId::parse("ada").unwrap());
-        bodies.push(decide(&account, &command, &catalog, now).unwrap().entry.body);
+        bodies.push(decide(&account, &command, &shelf, now).unwrap().entry.body);
     }
     assert_eq!(bodies[0].as_bytes(), bodies[1].as_bytes());
 }

@@ -59,7 +59,14 @@ impl Plans {
         let texts = texts(table);
         let rank = self.rank(id, table);
         let prices = prices(table, is_default, currency);
-        let tokens = table.optional("tokens", "\"unlimited\"").and_then(|field| allowance(&field));
+        let tokens = table.optional("tokens", "\"unlimited\"").and_then(|field| {
+            let allowance = allowance(&field)?;
+            if is_default == Some(true) && allowance != Allowance::Unlimited {
+                let problem = "the default plan has no subscription whose weeks or months could be counted";
+                field.wrong(problem, "remove tokens, or give them to a plan with a price");
+            }
+            Some(allowance)
+        });
         let features = self.features(table, features);
         let (group, level) = rank?;
         Some(Plan {

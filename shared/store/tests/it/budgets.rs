@@ -2,7 +2,7 @@
 
 use store::{Applied, Read, Spent};
 
-use crate::table::{NOW, Table, catalog, consume, purchase, user};
+use crate::table::{Table, consume, first_invoice, premium, purchase, user};
 
 async fn cost_of(table: &Table, what: impl AsyncFnOnce()) -> Spent {
     let before = table.store.meter().reading();
@@ -48,6 +48,32 @@ async fn crediting_a_payment_costs_at_most_nine_write_units_with_its_row() {
 }
 
 #[tokio::test]
+async fn a_subscriber_with_three_lots_spends_for_five_write_units() {
+    let table = with_packs(1).await;
+    table.subscribe().await;
+    let account = table.store.account(&user(), Read::Consistent).await.unwrap();
+    println!("account of a subscriber: {} bytes", size(&store::items::from_account(&account)));
+    assert_eq!(account.lots.len(), 3);
+    let cost = cost_of(&table, async || drop(table.done(&consume(0, 5)).await)).await;
+    println!("consume of a subscriber: {cost:?}");
+    assert_eq!((cost.transactions, cost.round_trips), (1, 2));
+    assert!(cost.half_write_units <= 10, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_look_at_a_subscription_that_shows_nothing_new_costs_one_write_unit_and_news_five() {
+    let table = Table::new().await;
+    let cost = cost_of(&table, async || drop(table.see(premium()).await)).await;
+    println!("the first look: {cost:?}");
+    assert!(cost.half_write_units <= 10, "{cost:?}");
+    let cost = cost_of(&table, async || drop(table.see(premium()).await)).await;
+    assert_eq!((cost.round_trips, cost.half_write_units), (2, 2));
+    let cost = cost_of(&table, async || drop(table.done(&first_invoice()).await)).await;
+    println!("a paid invoice: {cost:?}");
+    assert!(cost.half_write_units <= 18, "{cost:?}");
+}
+
+#[tokio::test]
 async fn a_lookup_costs_half_a_read_unit_and_one_round_trip() {
     let table = with_packs(2).await;
     let cost =
@@ -75,12 +101,7 @@ async fn a_typical_account_item_is_under_a_kilobyte() {
         println!("account with {name}: {size} bytes");
         assert!(packs > 2 || size < 1024, "{size} bytes");
     }
-    let entry =
-        match Table::new().await.store.apply(&user(), &purchase("medium", 1), &catalog(), NOW).await.unwrap()
-        {
-            Applied::Done(entry) => entry,
-            other => panic!("{other:?}"),
-        };
+    let entry = Table::new().await.done(&purchase("medium", 1)).await;
     let size = size(&store::items::from_entry(&entry.seal(domain::entry::Hash::START)));
     println!("entry of a purchase: {size} bytes");
     assert!(size < 1024, "{size} bytes");

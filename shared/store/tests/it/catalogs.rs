@@ -11,7 +11,7 @@ fn changed() -> String {
 
 #[tokio::test]
 async fn publishing_the_same_catalog_again_makes_no_new_version() {
-    let catalogs = Catalogs::new(Table::new().await.store);
+    let catalogs = Catalogs::new(Table::empty().await.store);
     assert_eq!(catalogs.publish(CATALOG, &prices(), NOW).await.unwrap(), 1);
     assert_eq!(catalogs.publish(CATALOG, &prices(), NOW).await.unwrap(), 1);
     assert_eq!(catalogs.publish(&changed(), &prices(), NOW).await.unwrap(), 2);
@@ -22,7 +22,7 @@ async fn publishing_the_same_catalog_again_makes_no_new_version() {
 
 #[tokio::test]
 async fn a_new_version_is_seen_within_a_minute_and_not_asked_for_sooner() {
-    let table = Table::new().await;
+    let table = Table::empty().await;
     let catalogs = Catalogs::new(table.store.clone());
     catalogs.publish(CATALOG, &prices(), NOW).await.unwrap();
     assert_eq!(catalogs.current(NOW).await.unwrap().version, 1);
@@ -35,13 +35,13 @@ async fn a_new_version_is_seen_within_a_minute_and_not_asked_for_sooner() {
 
 #[tokio::test]
 async fn without_a_published_catalog_nothing_starts_and_the_error_says_what_to_do() {
-    let error = Catalogs::new(Table::new().await.store).current(NOW).await.unwrap_err();
+    let error = Catalogs::new(Table::empty().await.store).current(NOW).await.unwrap_err();
     assert!(error.to_string().contains("tollgate catalog push"), "{error}");
 }
 
 #[tokio::test]
 async fn a_publication_that_was_interrupted_does_not_block_the_next() {
-    let table = Table::new().await;
+    let table = Table::empty().await;
     let item = store::items::keyed(
         store::schema::catalog_version(1),
         &store::items::CatalogItem { text: CATALOG.to_owned(), prices: prices(), at: NOW },

@@ -3,7 +3,7 @@
 use store::{Applied, Read};
 use tokio::task::JoinSet;
 
-use crate::table::{NOW, Table, catalog, consume, purchase, user};
+use crate::table::{NOW, Table, consume, purchase, user};
 
 async fn available(table: &Table) -> u64 {
     table.store.account(&user(), Read::Consistent).await.unwrap().balances().available.get()
@@ -14,9 +14,9 @@ async fn a_payment_told_twenty_times_at_once_is_credited_once() {
     let table = Table::new().await;
     let mut telling = JoinSet::new();
     for _ in 0..20 {
-        let store = table.another_store();
+        let (store, catalogs) = (table.another_store(), table.catalogs.clone());
         telling.spawn(
-            async move { store.apply(&user(), &purchase("medium", 1), &catalog(), NOW).await.unwrap() },
+            async move { store.apply(&user(), &purchase("medium", 1), &catalogs, NOW).await.unwrap() },
         );
     }
     let told = telling.join_all().await;
@@ -31,9 +31,9 @@ async fn concurrent_spending_never_spends_a_token_twice() {
     table.done(&purchase("small", 1)).await;
     let mut spending = JoinSet::new();
     for number in 0..15 {
-        let store = table.another_store();
+        let (store, catalogs) = (table.another_store(), table.catalogs.clone());
         spending
-            .spawn(async move { store.apply(&user(), &consume(number, 10), &catalog(), NOW).await.unwrap() });
+            .spawn(async move { store.apply(&user(), &consume(number, 10), &catalogs, NOW).await.unwrap() });
     }
     let spent = spending.join_all().await;
     assert_eq!(spent.iter().filter(|applied| matches!(applied, Applied::Done(_))).count(), 10);
@@ -73,11 +73,11 @@ async fn an_account_of_a_newer_format_is_left_alone() {
         .key("SK", value(key.sk))
         .update_expression("SET #format = :newer")
         .expression_attribute_names("#format", "format")
-        .expression_attribute_values(":newer", aws_sdk_dynamodb::types::AttributeValue::N("2".to_owned()))
+        .expression_attribute_values(":newer", aws_sdk_dynamodb::types::AttributeValue::N("99".to_owned()))
         .send()
         .await
         .unwrap();
-    let error = table.store.apply(&user(), &consume(1, 5), &catalog(), NOW).await.unwrap_err();
+    let error = table.store.apply(&user(), &consume(1, 5), &table.catalogs, NOW).await.unwrap_err();
     assert!(error.to_string().contains("newer Tollgate"), "{error}");
 }
 
@@ -91,7 +91,7 @@ async fn a_table_that_is_not_there_is_an_error_and_not_an_empty_account() {
         std::time::Duration::from_secs(3),
     );
     assert!(store.account(&user(), Read::Consistent).await.is_err());
-    assert!(store.apply(&user(), &purchase("small", 1), &catalog(), NOW).await.is_err());
+    assert!(store.apply(&user(), &purchase("small", 1), &table.catalogs, NOW).await.is_err());
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn an_outage_ends_soon_and_as_busy() {
     // Nothing listens there.
     let store = store::Store::open(&table.aws, Some("http://127.0.0.1:9".to_owned()), "tollgate", budget);
     let started = std::time::Instant::now();
-    let error = store.apply(&user(), &purchase("small", 1), &catalog(), NOW).await.unwrap_err();
+    let error = store.apply(&user(), &purchase("small", 1), &table.catalogs, NOW).await.unwrap_err();
     assert!(matches!(error, store::StoreError::Busy(_)), "{error}");
     assert!(started.elapsed() < std::time::Duration::from_secs(6));
 }

@@ -4,43 +4,77 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::Account;
-use domain::decide::decide;
+use domain::decide::{Change, decide, observe};
 use serde_json::Value;
 use store::items::{self, Item};
 
-use crate::table::{NOW, catalog, consume, purchase, user};
+use crate::table::{NOW, consume, first_invoice, premium, purchase, shelf, user};
 
-const ACCOUNT: &str = include_str!("../golden/account.1.json");
+const ACCOUNT_1: &str = include_str!("../golden/account.1.json");
+const ACCOUNT: &str = include_str!("../golden/account.2.json");
+const SUBSCRIBER: &str = include_str!("../golden/account.subscriber.2.json");
 const ENTRY_CONSUME: &str = include_str!("../golden/entry.consume.1.json");
 const ENTRY_PURCHASE: &str = include_str!("../golden/entry.purchase.1.json");
+const ENTRY_INVOICE: &str = include_str!("../golden/entry.invoice.1.json");
+const ENTRY_SUBSCRIPTION: &str = include_str!("../golden/entry.subscription.1.json");
 const PAYMENT: &str = include_str!("../golden/payment.1.json");
 
-fn written() -> [(&'static str, Item); 4] {
-    let bought = decide(&Account::new(user()), &purchase("medium", 1), &catalog(), NOW).unwrap();
-    let spent = decide(&bought.account, &consume(1, 30), &catalog(), NOW).unwrap();
-    [
-        (ACCOUNT, items::from_account(&spent.account)),
-        (ENTRY_CONSUME, items::from_entry(&spent.entry)),
-        (ENTRY_PURCHASE, items::from_entry(&bought.entry)),
-        (PAYMENT, items::from_payment(&user(), &bought.payment.unwrap())),
-    ]
+/// What a subscriber's account and journal come to.
+struct Books {
+    bought: Change,
+    spent: Change,
+    seen: Change,
+    paid: Change,
+}
+
+impl Books {
+    fn new() -> Books {
+        let shelf = shelf();
+        let bought = decide(&Account::new(user()), &purchase("medium", 1), &shelf, NOW).unwrap();
+        let spent = decide(&bought.account, &consume(1, 30), &shelf, NOW).unwrap();
+        let seen = observe(&spent.account, &premium(), None, NOW).unwrap();
+        let paid = decide(&seen.account, &first_invoice(), &shelf, NOW).unwrap();
+        Books { bought, spent, seen, paid }
+    }
+
+    fn written(&self) -> [(&'static str, Item); 7] {
+        [
+            (ACCOUNT, items::from_account(&self.spent.account)),
+            (SUBSCRIBER, items::from_account(&self.paid.account)),
+            (ENTRY_CONSUME, items::from_entry(&self.spent.entry)),
+            (ENTRY_PURCHASE, items::from_entry(&self.bought.entry)),
+            (ENTRY_SUBSCRIPTION, items::from_entry(&self.seen.entry)),
+            (ENTRY_INVOICE, items::from_entry(&self.paid.entry)),
+            (PAYMENT, items::from_payment(&user(), &self.bought.payments[0])),
+        ]
+    }
 }
 
 #[test]
 fn items_are_written_as_they_always_were() {
-    for (golden, item) in written() {
+    for (golden, item) in Books::new().written() {
         let golden: Value = serde_json::from_str(golden).expect("a golden file is JSON");
-        assert_eq!(plain(&AttributeValue::M(item)), golden);
+        let item = plain(&AttributeValue::M(item));
+        assert_eq!(item, golden, "{item:#}");
     }
 }
 
 #[test]
 fn items_stored_then_read_as_what_they_meant() {
-    let bought = decide(&Account::new(user()), &purchase("medium", 1), &catalog(), NOW).unwrap();
-    let spent = decide(&bought.account, &consume(1, 30), &catalog(), NOW).unwrap();
-    assert_eq!(items::to_account(user(), stored(ACCOUNT)).unwrap(), spent.account);
-    assert_eq!(items::to_entry(stored(ENTRY_CONSUME)).unwrap(), spent.entry.entry);
-    assert_eq!(items::to_entry(stored(ENTRY_PURCHASE)).unwrap(), bought.entry.entry);
+    let books = Books::new();
+    for account in [ACCOUNT_1, ACCOUNT] {
+        assert_eq!(items::to_account(user(), stored(account)).unwrap(), books.spent.account);
+    }
+    assert_eq!(items::to_account(user(), stored(SUBSCRIBER)).unwrap(), books.paid.account);
+    let entries = [
+        (ENTRY_CONSUME, &books.spent),
+        (ENTRY_PURCHASE, &books.bought),
+        (ENTRY_SUBSCRIPTION, &books.seen),
+        (ENTRY_INVOICE, &books.paid),
+    ];
+    for (golden, change) in entries {
+        assert_eq!(items::to_entry(stored(golden)).unwrap(), change.entry.entry);
+    }
 }
 
 /// A golden file as the item that DynamoDB would give back.

@@ -1,5 +1,6 @@
 //! Reading the journal, and the items beside it.
 
+use domain::cause::Cause;
 use domain::ids::{CustomerId, EventId, UserId};
 use store::{Unclaimed, WebhookAudit};
 
@@ -78,4 +79,17 @@ async fn only_audit_items_expire_and_each_counts_its_tries() {
     assert_eq!(expiring.len(), 1);
     assert_eq!(expiring[0]["PK"].as_s().unwrap(), "W#evt_1");
     assert_eq!(expiring[0]["tries"].as_n().unwrap(), "2");
+}
+
+#[tokio::test]
+async fn what_is_not_booked_yet_is_told_from_what_is_however_many_are_asked_for() {
+    let table = Table::new().await;
+    let causes: Vec<Cause> = (0..150).map(|number| purchase("medium", number).cause).collect();
+    for number in [0, 99, 100, 149] {
+        table.done(&purchase("medium", number)).await;
+    }
+    let unbooked = table.store.unbooked(&causes).await.unwrap();
+    assert_eq!(unbooked.len(), 146);
+    assert!(!unbooked.contains(&&causes[99]) && unbooked.contains(&&causes[98]));
+    assert!(table.store.unbooked(&[]).await.unwrap().is_empty());
 }

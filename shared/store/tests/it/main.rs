@@ -5,4 +5,5 @@ mod catalogs;
 mod contention;
 mod golden;
 mod journal;
+mod observe;
 mod table;

@@ -1,6 +1,7 @@
 //! A table of its own for each test, and the fixtures that the tests share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -9,29 +10,40 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
-use domain::catalog::Catalog;
+use domain::catalog::{Allowance, Catalog, Published, Shelf, Window};
 use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Command, Spend, What};
 use domain::entry::Entry;
-use domain::ids::{CustomerId, PaymentId, RequestKey, UserId};
+use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, RequestKey, SubscriptionId, UserId};
+use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment};
 use domain::request::RequestHash;
-use domain::time::Time;
-use store::{Applied, Store, schema};
+use domain::subscription::{PaidInvoice, Period, Seen, Status};
+use domain::time::{DAY_MS, Time};
+use store::{Applied, Catalogs, Look, Store, StoreError, schema};
 
 pub const TABLE: &str = "tollgate";
 pub const NOW: Time = Time::from_millis(1_790_000_000_000);
 
 pub struct Table {
     pub store: Store,
+    pub catalogs: Catalogs,
     pub client: Client,
     pub aws: SdkConfig,
     pub endpoint: String,
 }
 
 impl Table {
+    /// With companion's catalog published.
     pub async fn new() -> Table {
+        let table = Table::empty().await;
+        table.catalogs.publish(CATALOG, &prices(), NOW).await.unwrap();
+        table.catalogs.current(NOW).await.unwrap();
+        table
+    }
+
+    pub async fn empty() -> Table {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = dynoxide::Database::memory().unwrap();
@@ -44,7 +56,7 @@ impl Table {
         let client = Client::from_conf(config);
         create(&client).await;
         let store = open(&aws, &endpoint);
-        Table { store, client, aws, endpoint }
+        Table { catalogs: Catalogs::new(store.clone()), store, client, aws, endpoint }
     }
 
     /// Another process, as it were: its own client and connections.
@@ -53,7 +65,7 @@ impl Table {
     }
 
     pub async fn apply(&self, command: &Command) -> Applied {
-        self.store.apply(&user(), command, &catalog(), NOW).await.unwrap()
+        self.store.apply(&user(), command, &self.catalogs, NOW).await.unwrap()
     }
 
     pub async fn done(&self, command: &Command) -> Entry {
@@ -62,6 +74,65 @@ impl Table {
             other => panic!("not done: {other:?}"),
         }
     }
+
+    pub async fn see(&self, seen: Seen) -> Option<Entry> {
+        let look = Look { seen, customer: None };
+        let look = || std::future::ready(Ok::<_, StoreError>(look.clone()));
+        self.store.observe(&user(), look, NOW).await.unwrap().news
+    }
+
+    /// Companion's premium, seen and paid for.
+    pub async fn subscribe(&self) {
+        self.see(premium()).await;
+        self.done(&first_invoice()).await;
+    }
+}
+
+pub fn shelf() -> Shelf {
+    let catalog = Catalog::parse(CATALOG).unwrap();
+    Shelf::new(Arc::new(Published { version: 1, catalog, prices: prices() }), Vec::new())
+}
+
+/// A month of companion's premium that has just begun.
+pub fn premium() -> Seen {
+    Seen {
+        id: subscription_id(),
+        plan: PlanId::parse("premium").unwrap(),
+        group: "main".to_owned(),
+        catalog: 1,
+        interval: Interval::Month,
+        price: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
+        status: Status::Active,
+        anchor: NOW,
+        period_start: NOW,
+        period_end: NOW.plus_ms(30 * DAY_MS),
+        trial_end: None,
+        cancel_at: None,
+        ended_at: None,
+        allowance: Some(Allowance::Tokens { count: Tokens::new(500).unwrap(), every: Window::Week }),
+    }
+}
+
+pub fn first_invoice() -> Command {
+    let invoice = PaidInvoice {
+        id: InvoiceId::parse("in_1QabcdefGhijklmnOpqrstuv").unwrap(),
+        subscription: subscription_id(),
+        customer: Some(CustomerId::parse("cus_QabcdefGhijkl1").unwrap()),
+        paid: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
+        price: None,
+        payments: vec![(payment_id(99), 999)],
+        period: Some(Period { start: NOW, end: NOW.plus_ms(30 * DAY_MS) }),
+    };
+    let item = "plan:premium:month".parse().unwrap();
+    Command {
+        cause: Cause::Invoice(invoice.id.clone()),
+        request: None,
+        act: Act::Invoice { invoice, item, catalog: 1 },
+    }
+}
+
+pub fn subscription_id() -> SubscriptionId {
+    SubscriptionId::parse("sub_1QabcdefGhijklmnOpqrstuv").unwrap()
 }
 
 fn open(aws: &SdkConfig, endpoint: &str) -> Store {
@@ -106,10 +177,6 @@ async fn create(client: &Client) {
         .unwrap();
 }
 
-pub fn catalog() -> Catalog {
-    Catalog::parse(CATALOG).unwrap()
-}
-
 pub const CATALOG: &str = include_str!("../../../../infra/catalogs/companion.toml");
 
 /// As long as identity providers make them.
@@ -123,7 +190,7 @@ pub fn payment_id(number: u32) -> PaymentId {
 }
 
 pub fn purchase(package: &str, number: u32) -> Command {
-    let item: domain::payment::Item = format!("package:{package}").parse().unwrap();
+    let item: domain::item::Item = format!("package:{package}").parse().unwrap();
     let payment = Payment {
         id: payment_id(number),
         customer: Some(CustomerId::parse("cus_QabcdefGhijkl1").unwrap()),
@@ -150,5 +217,5 @@ pub fn consume(number: u32, count: u64) -> Command {
 }
 
 pub fn prices() -> BTreeMap<String, domain::ids::PriceId> {
-    [("package:medium".to_owned(), domain::ids::PriceId::parse("price_1").unwrap())].into()
+    [("package:medium:eur".to_owned(), domain::ids::PriceId::parse("price_1").unwrap())].into()
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use domain::catalog::Interval;
 use domain::ids::{CheckoutId, CustomerId, PriceId, UserId};
+use domain::item::Interval;
 use domain::money::{Currency, Money};
 use domain::payment::Envelope;
 use domain::time::{DAY_MS, HOUR_MS, Time};
@@ -19,23 +19,26 @@ use crate::proxy;
 use crate::wire::KEY;
 use crate::{CheckoutOrder, SessionStatus, Settings, Stripe, StripeError};
 
-fn now() -> Time {
+pub fn now() -> Time {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Time::from_millis(since_1970.as_millis().try_into().unwrap())
 }
 
 /// Starts a sandbox on a thread of its own, and says where.
-/// Its clock ticks at each look, so that no two changes share a second.
-fn sandbox() -> String {
+pub fn sandbox() -> String {
+    sandbox_at(Arc::new(AtomicI64::new(now().millis())))
+}
+
+/// The clock, which anyone may move, ticks at each look, so that no two changes share a second.
+pub fn sandbox_at(clock: Arc<AtomicI64>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let ticks = AtomicI64::new(now().millis());
     let sandbox = Sandbox::open(Options {
         database: None,
         secret_key: KEY.to_owned(),
         webhook: None,
-        clock: Arc::new(move || ticks.fetch_add(1_000, Ordering::Relaxed)),
+        clock: Arc::new(move || clock.fetch_add(1_000, Ordering::Relaxed)),
         public_url: url.clone(),
     })
     .unwrap();
@@ -48,11 +51,11 @@ fn sandbox() -> String {
     url
 }
 
-fn stripe(stack: &str, url: &str) -> Stripe {
+pub fn stripe(stack: &str, url: &str) -> Stripe {
     Stripe::new(Settings { api_base: Some(url.to_owned()), ..Settings::new(KEY, stack) }).unwrap()
 }
 
-fn ada() -> UserId {
+pub fn ada() -> UserId {
     UserId::parse("auth0|ada").unwrap()
 }
 
@@ -76,7 +79,7 @@ async fn published(stripe: &Stripe) -> PriceId {
     stripe.ensure_price(&price(999)).await.unwrap()
 }
 
-fn order(customer: CustomerId, price: PriceId) -> CheckoutOrder {
+pub fn order(customer: CustomerId, price: PriceId) -> CheckoutOrder {
     CheckoutOrder {
         customer,
         price,

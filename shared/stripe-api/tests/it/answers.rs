@@ -96,6 +96,30 @@ async fn only_a_one_off_sale_pays_by_its_session() {
 }
 
 #[tokio::test]
+async fn a_finished_session_for_a_plan_names_its_subscription_and_no_payment() {
+    use SessionStatus::{Complete, Open, Processing};
+    let plan = |status: &str, paid: &str, made: Value| {
+        let invoice = made.is_string().then_some("in_1");
+        json!({"mode": "subscription", "payment_intent": null, "status": status, "payment_status": paid,
+            "subscription": made, "invoice": invoice})
+    };
+    let cases = [
+        (plan("open", "unpaid", json!(null)), Open, None),
+        (plan("open", "no_payment_required", json!(null)), Open, None),
+        (plan("complete", "unpaid", json!("sub_1")), Processing, Some("sub_1")),
+        (plan("complete", "paid", json!("sub_1")), Complete, Some("sub_1")),
+        (plan("complete", "no_payment_required", json!("sub_1")), Complete, Some("sub_1")),
+    ];
+    for (changes, status, subscription) in cases {
+        let session = read(changes.clone()).await;
+        assert_eq!(session.status, status, "{changes}");
+        assert_eq!(session.subscription.as_ref().map(|id| id.as_str()), subscription, "{changes}");
+        assert_eq!(session.invoice.map(String::from), subscription.map(|_| "in_1".to_owned()), "{changes}");
+        assert_eq!(session.payment, None, "{changes}");
+    }
+}
+
+#[tokio::test]
 async fn a_status_unknown_to_us_is_an_error_rather_than_a_guess() {
     for changes in [json!({"status": "paused"}), json!({"payment_status": "half"}), json!({"status": null})] {
         match ask(Step::ok(session(changes))).await {
@@ -159,29 +183,99 @@ fn order() -> CheckoutOrder {
     }
 }
 
+/// What is sent for an order, pair by pair in order of their names.
+async fn sent(order: &CheckoutOrder) -> Vec<String> {
+    let wire = Wire::play([Step::ok(session(json!({})))]);
+    Stripe::new(wire.settings()).unwrap().open_checkout(order, "key").await.unwrap();
+    let body = wire.seen().remove(0).body.replace("%5B", "[").replace("%5D", "]").replace("%3A", ":");
+    let mut pairs: Vec<String> = body.split('&').map(str::to_owned).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Everything that an order sends: the envelope both with the session and with what the session makes.
+fn expected(item: &str, quantity: u32, mode: &str, made: &str) -> Vec<String> {
+    let envelope = |prefix: &str| {
+        let pairs = [
+            ("catalog", "3"),
+            ("item", item),
+            ("request", "req:ada:checkout:1"),
+            ("stack", "main"),
+            ("user", "ada"),
+        ];
+        pairs.map(|(name, value)| format!("{prefix}[tollgate_{name}]={value}"))
+    };
+    let mut pairs = vec![
+        "cancel_url=https://app.example/".to_owned(),
+        "customer=cus_1".to_owned(),
+        "expires_at=1790005400".to_owned(),
+        "line_items[0][price]=price_1".to_owned(),
+        format!("line_items[0][quantity]={quantity}"),
+        format!("mode={mode}"),
+        "success_url=https://app.example/ok?id%3D{CHECKOUT_SESSION_ID}".to_owned(),
+    ];
+    pairs.extend(envelope("metadata"));
+    pairs.extend(envelope(&format!("{made}[metadata]")));
+    pairs.sort_unstable();
+    pairs
+}
+
 #[tokio::test]
 async fn session_and_intent_carry_the_same_envelope() {
-    let wire = Wire::play([Step::ok(session(json!({})))]);
-    Stripe::new(wire.settings()).unwrap().open_checkout(&order(), "key").await.unwrap();
-    let body = wire.seen().remove(0).body.replace("%5B", "[").replace("%5D", "]").replace("%3A", ":");
-    let mut pairs: Vec<&str> = body.split('&').collect();
-    pairs.sort_unstable();
-    let metadata = |prefix: &str| -> Vec<String> {
-        pairs.iter().filter_map(|pair| pair.strip_prefix(prefix)).map(str::to_owned).collect()
-    };
-    let expected = [
-        "[tollgate_catalog]=3",
-        "[tollgate_item]=package:medium:2",
-        "[tollgate_request]=req:ada:checkout:1",
-        "[tollgate_stack]=main",
-        "[tollgate_user]=ada",
-    ];
-    assert_eq!(metadata("metadata"), expected);
-    assert_eq!(metadata("payment_intent_data[metadata]"), expected);
-    for pair in
-        ["mode=payment", "line_items[0][price]=price_1", "line_items[0][quantity]=2", "expires_at=1790005400"]
-    {
-        assert!(pairs.contains(&pair), "{pair} is not in {body}");
+    let expected = expected("package:medium:2", 2, "payment", "payment_intent_data");
+    assert_eq!(sent(&order()).await, expected);
+}
+
+#[tokio::test]
+async fn session_and_subscription_carry_the_same_envelope_and_a_plan_is_had_once() {
+    let mut order = order();
+    order.envelope.item = Some("plan:premium:month".parse().unwrap());
+    let expected = expected("plan:premium:month", 1, "subscription", "subscription_data");
+    assert_eq!(sent(&order).await, expected);
+}
+
+const NOT_OPEN: &str = r#"{"error":{"type":"invalid_request_error","message":"It cannot be expired."}}"#;
+
+async fn expire(steps: impl IntoIterator<Item = Step>) -> Result<Session, StripeError> {
+    Stripe::new(Wire::play(steps).settings()).unwrap().expire_checkout(&id()).await
+}
+
+#[tokio::test]
+async fn a_call_to_expire_repeats_its_key_and_the_next_call_has_another() {
+    let expired = || Step::ok(session(json!({"status": "expired", "payment_status": "unpaid"})));
+    let wire = Wire::play([Step::Hangup, expired(), expired()]);
+    let stripe = Stripe::new(wire.settings()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(stripe.expire_checkout(&id()).await.unwrap().status, SessionStatus::Expired);
+    }
+    let seen = wire.seen();
+    assert!(seen[0].head.starts_with("POST /v1/checkout/sessions/cs_test_1/expire "), "{}", seen[0].head);
+    let key = |at: usize| &seen[at].headers["idempotency-key"];
+    assert_eq!(key(0), key(1));
+    assert_ne!(key(1), key(2));
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_expired_any_more_is_told_as_it_is() {
+    for (status, payment_status, told) in [
+        ("complete", "paid", SessionStatus::Complete),
+        ("complete", "unpaid", SessionStatus::Processing),
+        ("expired", "unpaid", SessionStatus::Expired),
+    ] {
+        let now = session(json!({"status": status, "payment_status": payment_status}));
+        let outcome = expire([Step::status(400).body(NOT_OPEN), Step::ok(now)]).await;
+        assert_eq!(outcome.unwrap().status, told);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_to_expire_what_is_open_or_gone_stays_a_refusal() {
+    let open = session(json!({"status": "open", "payment_status": "unpaid"}));
+    let missing =
+        || Step::status(404).body(r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#);
+    for steps in [[Step::status(400).body(NOT_OPEN), Step::ok(open)], [missing(), missing()]] {
+        let outcome = expire(steps).await;
+        assert!(matches!(outcome, Err(StripeError::Refused(_))), "{outcome:?}");
     }
 }
 

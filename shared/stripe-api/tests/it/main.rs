@@ -3,8 +3,12 @@
 mod against_sandbox;
 mod answers;
 mod attempts;
+mod plans_in_sandbox;
 mod proxy;
 mod sources;
+mod subscriptions;
 mod wire;
 
-pub use stripe_api::{CheckoutOrder, Session, SessionStatus, Settings, Stripe, StripeError};
+pub use stripe_api::{
+    CheckoutOrder, Session, SessionStatus, Settings, Stripe, StripeError, Subscription, SubscriptionItem,
+};

@@ -1,8 +1,9 @@
 //! Companion's numbers are promises to its users: they are pinned here.
 
 use super::COMPANION;
-use crate::catalog::{Allowance, Allows, Catalog, Cost, FeatureKind, Interval, Window};
+use crate::catalog::{Allowance, Allows, Catalog, Cost, FeatureKind, Window};
 use crate::ids::{ActionId, FeatureId, PackageId, PlanId};
+use crate::item::Interval;
 use crate::money::Tokens;
 
 fn companion() -> Catalog {

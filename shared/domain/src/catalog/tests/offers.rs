@@ -142,6 +142,8 @@ min = 1, =>
     18: actions.photo.tokens: must be a number without quotes; write tokens = 5
 count = 500 => count = 0
     28: plans.paid.tokens.count: must be from 1 to 9007199254740991, not 0; write count = 500
+default = true => default = true\ntokens = { count = 9, every = "day" }
+    23: plans.free.tokens: the default plan has no subscription whose weeks or months could be counted; remove tokens, or give them to a plan with a price
 { count = 500, every = "week" } => 500
     28: plans.paid.tokens: does not say how often; write tokens = { count = 500, every = "week" }
 { count = 500, every = "week" } => "unlimted"

@@ -1,0 +1,176 @@
+//! Opening: a request is frozen in the journal first, then sent to Stripe, so that any retry sends the very same.
+
+use domain::account::Account;
+use domain::cause::Operation;
+use domain::decide::{Act, Command, Refusal};
+use domain::entry::{CheckoutRequest, Detail, Entry};
+use domain::ids::{CheckoutId, CustomerId, UserId};
+use domain::subscription::Opening;
+use domain::time::{MINUTE_MS, Time};
+use edge::request::{Once, body, key_or_fresh, once_by};
+use edge::{Code, Problem, Reply};
+use lambda_http::Request;
+use serde::Serialize;
+use store::{Applied, Read};
+use stripe_api::{CheckoutOrder, Session, SessionStatus};
+
+use crate::order::{self, Buy};
+use crate::{Checkout, stripe_problem, word};
+
+/// What `POST …/checkout` answers.
+#[derive(Serialize)]
+struct Opened<'a> {
+    id: &'a CheckoutId,
+    /// Absent once it is paid or has expired.
+    url: Option<&'a str>,
+    status: &'static str,
+}
+
+/// How long a buyer has, from the request on.
+const OPEN_MS: i64 = 90 * MINUTE_MS;
+/// Stripe refuses a session that expires in less than thirty minutes.
+const SHORTEST_MS: i64 = 31 * MINUTE_MS;
+/// Stripe dates a session by its own clock. What is searched for is matched exactly, so this may be generous.
+const CLOCKS_DIFFER_MS: i64 = 60 * MINUTE_MS;
+/// How many other checkouts one may meet and replace. Each costs calls to Stripe.
+const MEETINGS: u32 = 4;
+
+impl Checkout {
+    pub(crate) async fn open(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
+        let user = self.callers.subject(request)?;
+        let (wanted, json) = body::<Buy>(request)?;
+        let once = once_by(key_or_fresh(request)?, &user, Operation::Checkout, &json);
+        // Looked up before anything is checked: what was accepted once is answered, whatever changed since.
+        let known = self.store.entry(&once.cause).await.map_err(Problem::fault)?;
+        let opened = match known {
+            Some(entry) if entry.request.as_ref() == Some(&once.hash) => self.opened(&entry, now).await,
+            Some(_) => return Err(Problem::key_reused()),
+            None => self.open_new(&user, wanted, &once, now).await,
+        };
+        let session = opened.map_err(|problem| problem.with("idempotency_key", once.key.as_str()))?;
+        let (id, url, status) = (&session.id, session.url.as_deref(), word(session.status));
+        Ok(Reply::created(&Opened { id, url, status })?.with_key(&once.key))
+    }
+
+    /// Writes down what Stripe will be asked for, then asks. For a plan that takes the lock of its group:
+    /// whoever holds it is met first.
+    async fn open_new(&self, user: &UserId, wanted: Buy, once: &Once, now: Time) -> Result<Session, Problem> {
+        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
+        let order = wanted.checked(&published, &self.origins)?;
+        let account = self.store.account(user, Read::Consistent).await.map_err(Problem::fault)?;
+        let mut request = CheckoutRequest {
+            customer: self.customer(&account).await?,
+            item: order.item,
+            catalog: published.version,
+            price: order.price,
+            expires_at: now.plus_ms(OPEN_MS),
+            group: order.group,
+            replaces: None,
+            success_url: order.success_url,
+            cancel_url: order.cancel_url,
+        };
+        let mut is_synced = false;
+        for _ in 0..MEETINGS {
+            let (cause, hash) = (once.cause.clone(), Some(once.hash.clone()));
+            let command = Command { cause, request: hash, act: Act::Checkout(request.clone()) };
+            let applied = self.store.apply(user, &command, &self.catalogs, now).await;
+            match applied.map_err(Problem::fault)? {
+                Applied::Done(entry) | Applied::Before(entry) => return self.opened(&entry, now).await,
+                Applied::KeyReused => return Err(Problem::key_reused()),
+                Applied::Refused(Refusal::Opening(held)) => {
+                    match self.meet(&held, &request, user, now).await? {
+                        Some(session) => return Ok(session),
+                        None => request.replaces = Some(held.cause),
+                    }
+                }
+                // Perhaps it has ended, and nobody told us: a refusal is worth asking Stripe.
+                Applied::Refused(Refusal::AlreadySubscribed(seen)) if !is_synced => {
+                    self.sync(&seen.id, user, now).await?;
+                    is_synced = true;
+                }
+                Applied::Refused(refusal) => return Err(Problem::refused(refusal, &published.catalog)),
+            }
+        }
+        Err(Problem::try_again(Code::Busy, "checkouts of one user keep replacing each other"))
+    }
+
+    /// Another checkout holds the lock. Is it for the same, then this one is that one too; is it for another plan,
+    /// then it is closed; has it been paid, then the books learn of it now. `None` means that it is over.
+    async fn meet(
+        &self,
+        held: &Opening,
+        wanted: &CheckoutRequest,
+        user: &UserId,
+        now: Time,
+    ) -> Result<Option<Session>, Problem> {
+        let entry = self.store.entry(&held.cause).await.map_err(Problem::fault)?;
+        let entry = entry.ok_or_else(|| Problem::internal(format!("{} has no entry", held.cause)))?;
+        let Some(mut session) = self.session_of(&entry, now).await? else { return Ok(None) };
+        if session.status == SessionStatus::Open {
+            if session.envelope.item.as_ref() == Some(&wanted.item) {
+                return Ok(Some(session));
+            }
+            session = self.settle.stripe().expire_checkout(&session.id).await.map_err(stripe_problem)?;
+        }
+        match (session.status, &session.subscription) {
+            (SessionStatus::Expired, _) => Ok(None),
+            (SessionStatus::Complete, Some(subscription)) => {
+                self.sync(subscription, user, now).await?;
+                Ok(None)
+            }
+            _ => Err(Problem::try_again(Code::Busy, "the checkout before this one is being paid")),
+        }
+    }
+
+    async fn opened(&self, entry: &Entry, now: Time) -> Result<Session, Problem> {
+        self.session_of(entry, now).await?.ok_or_else(checkout_expired)
+    }
+
+    /// The user's one Stripe customer. Stripe itself makes concurrent creations one: they share a key.
+    async fn customer(&self, account: &Account) -> Result<CustomerId, Problem> {
+        if let Some(customer) = &account.customer {
+            return Ok(customer.clone());
+        }
+        let customer = self.settle.stripe().create_customer(&account.user).await.map_err(stripe_problem)?;
+        self.store.point_customer(&customer, &account.user).await.map_err(Problem::fault)?;
+        Ok(customer)
+    }
+
+    /// The session that a frozen request led to, or leads to now. `None` if it never did, and is too old to be sent.
+    async fn session_of(&self, entry: &Entry, now: Time) -> Result<Option<Session>, Problem> {
+        let Detail::Checkout(frozen) = &entry.detail else {
+            return Err(Problem::internal(format!("entry {} of this cause is no checkout", entry.seq)));
+        };
+        if let Some(id) = self.store.result(&entry.cause).await.map_err(Problem::fault)? {
+            let id = CheckoutId::parse(id).map_err(Problem::internal)?;
+            let session = self.settle.stripe().session(&id).await.map_err(stripe_problem)?;
+            return session.map(Some).ok_or_else(|| Problem::internal(format!("stripe no longer has {id}")));
+        }
+        let published = self.catalogs.version(frozen.catalog).await.map_err(Problem::fault)?;
+        let published = published.ok_or_else(|| Problem::internal("the frozen catalog version is gone"))?;
+        let order = order::of(entry, frozen, &published, self.settle.stack());
+        let session = if frozen.expires_at.millis() - now.millis() >= SHORTEST_MS {
+            let opened = self.settle.stripe().open_checkout(&order, &entry.cause.to_string()).await;
+            Some(opened.map_err(stripe_problem)?)
+        } else {
+            self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await?
+        };
+        if let Some(session) = &session {
+            self.store.put_result(&entry.cause, session.id.as_str()).await.map_err(Problem::fault)?;
+        }
+        Ok(session)
+    }
+
+    /// Too late to send the request again: perhaps it was heard the first time.
+    async fn find(&self, order: &CheckoutOrder, since: Time) -> Result<Option<Session>, Problem> {
+        let sessions =
+            self.settle.stripe().customer_sessions(&order.customer, since).await.map_err(stripe_problem)?;
+        Ok(sessions.into_iter().find(|session| session.request.as_ref() == Some(&order.request)))
+    }
+}
+
+fn checkout_expired() -> Problem {
+    let detail =
+        "this request is too old to be sent to Stripe again; start over with a fresh Idempotency-Key";
+    Problem::new(Code::CheckoutExpired, detail)
+}

@@ -1,0 +1,342 @@
+//! Subscriptions: what Stripe says of one, what the books keep of it, and what time makes of both.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Allowance, Window};
+use crate::cause::Cause;
+use crate::ids::{CustomerId, InvoiceId, PaymentId, PlanId, PriceId, SubscriptionId};
+use crate::item::Interval;
+use crate::money::{Money, Tokens};
+use crate::time::{DAY_MS, Time};
+
+/// One subscription as the account keeps it. It leaves the account when Stripe has ended it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    pub seen: Seen,
+    /// The end of the last period that was paid for. Tokens drip up to here.
+    pub paid_through: Option<Time>,
+    /// The latest slot that was granted, so that none is granted twice.
+    pub granted: Option<Granted>,
+}
+
+/// What Stripe said when it was last looked at, read by the catalog it was bought under.
+/// Equal means that nothing happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub id: SubscriptionId,
+    pub plan: PlanId,
+    pub group: String,
+    /// The catalog version that defines the plan.
+    pub catalog: u32,
+    pub interval: Interval,
+    pub price: Money,
+    pub status: Status,
+    /// When it began: slots are counted from here, unbroken over renewals.
+    pub anchor: Time,
+    pub period_start: Time,
+    pub period_end: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial_end: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// The tokens that the plan brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Allowance>,
+}
+
+/// Tokens granted in one slot of a drip, or in one period of a plan granted by invoices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// When the slot or period began.
+    pub start: Time,
+    pub tokens: Tokens,
+}
+
+/// Stripe's status, or that it is one invented after this was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Incomplete,
+    IncompleteExpired,
+    Trialing,
+    Active,
+    PastDue,
+    Unpaid,
+    Paused,
+    Canceled,
+    Unknown,
+}
+
+/// A paid invoice of a subscription: a fact, told once or often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidInvoice {
+    pub id: InvoiceId,
+    pub subscription: SubscriptionId,
+    pub customer: Option<CustomerId>,
+    pub paid: Money,
+    /// The price of its subscription line; of several, of the one that runs longest.
+    pub price: Option<PriceId>,
+    /// Each intent that paid a part of it. None where nothing was to be paid.
+    pub payments: Vec<(PaymentId, i64)>,
+    /// From the earliest start to the latest end of its subscription lines. Lines that give money back pay for
+    /// nothing; absent if there are no others.
+    pub period: Option<Period>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(Time, Time)", from = "(Time, Time)")]
+pub struct Period {
+    pub start: Time,
+    pub end: Time,
+}
+
+/// A Checkout for a plan that may still be paid. It keeps a second one of the same group from being opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    pub group: String,
+    pub plan: PlanId,
+    pub cause: Cause,
+    pub until: Time,
+}
+
+/// A stretch of time that is granted for once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    pub every: Window,
+    pub index: i64,
+    pub start: Time,
+    pub end: Time,
+}
+
+/// What has come due of an allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Granted and lapsed while nobody looked, summed, with the end of the last of them.
+    pub missed: Option<(Tokens, Time)>,
+    /// Into the running slot's lot.
+    pub grant: Option<(Tokens, Slot)>,
+    pub granted: Granted,
+}
+
+/// A renewal that Stripe is late with: that long, the status is believed.
+pub const RENEWAL_GRACE_MS: i64 = 3 * DAY_MS;
+
+impl Status {
+    const KNOWN: [Status; 8] = [
+        Status::Incomplete,
+        Status::IncompleteExpired,
+        Status::Trialing,
+        Status::Active,
+        Status::PastDue,
+        Status::Unpaid,
+        Status::Paused,
+        Status::Canceled,
+    ];
+
+    /// The one place that says which statuses open the gate. An unknown one must not lock out who has paid.
+    pub const fn gives_access(self) -> bool {
+        match self {
+            Status::Trialing | Status::Active | Status::PastDue | Status::Unknown => true,
+            Status::Incomplete
+            | Status::IncompleteExpired
+            | Status::Unpaid
+            | Status::Paused
+            | Status::Canceled => false,
+        }
+    }
+
+    /// Nothing more will come of it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Status::Canceled | Status::IncompleteExpired)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Incomplete => "incomplete",
+            Status::IncompleteExpired => "incomplete_expired",
+            Status::Trialing => "trialing",
+            Status::Active => "active",
+            Status::PastDue => "past_due",
+            Status::Unpaid => "unpaid",
+            Status::Paused => "paused",
+            Status::Canceled => "canceled",
+            Status::Unknown => "unknown",
+        }
+    }
+
+    /// Reads Stripe's word for it.
+    pub fn parse(text: &str) -> Status {
+        Status::KNOWN.into_iter().find(|status| status.name() == text).unwrap_or(Status::Unknown)
+    }
+}
+
+impl Seen {
+    /// The status at `now`: a cancellation that has come, and a renewal that never did, need no news from Stripe.
+    pub fn status_at(&self, now: Time) -> Status {
+        match self.status {
+            _ if self.has_ended(now) => Status::Canceled,
+            Status::Active if self.period_end.plus_ms(RENEWAL_GRACE_MS) < now => Status::PastDue,
+            status => status,
+        }
+    }
+
+    pub fn gives_access(&self, now: Time) -> bool {
+        self.status_at(now).gives_access()
+    }
+
+    /// Bars a second subscription in its group.
+    pub fn is_live(&self, now: Time) -> bool {
+        !self.status_at(now).is_final() && self.status != Status::Incomplete
+    }
+
+    /// When it ends, as far as that is known.
+    pub fn end(&self) -> Option<Time> {
+        match (self.cancel_at, self.ended_at) {
+            (Some(planned), Some(ended)) => Some(planned.min(ended)),
+            (planned, ended) => planned.or(ended),
+        }
+    }
+
+    fn has_ended(&self, now: Time) -> bool {
+        self.end().is_some_and(|end| end <= now)
+    }
+
+    /// What decides how tokens come in: while it stays the same, one cursor counts them.
+    fn terms(&self) -> (Option<Allowance>, bool) {
+        (self.allowance, self.status.gives_access())
+    }
+}
+
+impl Slot {
+    /// The slot of a drip that an instant lies in, counted from the anchor.
+    /// `None` before the anchor, and for allowances that a paid invoice grants.
+    pub fn at(anchor: Time, every: Window, now: Time) -> Option<Slot> {
+        let since_ms = now.millis() - anchor.millis();
+        let index = match every {
+            _ if since_ms < 0 => return None,
+            Window::Day => since_ms / DAY_MS,
+            Window::Week => since_ms / (7 * DAY_MS),
+            Window::Month => anchor.months_until(now),
+            Window::Billing => return None,
+        };
+        let starts = |index: i64| match every {
+            Window::Day => anchor.plus_ms(index * DAY_MS),
+            Window::Week => anchor.plus_ms(index * 7 * DAY_MS),
+            Window::Month | Window::Billing => anchor.plus_months(index),
+        };
+        Some(Slot { every, index, start: starts(index), end: starts(index + 1) })
+    }
+
+    /// The billing period that an invoice paid for.
+    fn billed(period: Period) -> Slot {
+        Slot { every: Window::Billing, index: period.start.seconds(), start: period.start, end: period.end }
+    }
+}
+
+impl Subscription {
+    pub fn new(seen: Seen) -> Subscription {
+        Subscription { seen, paid_through: None, granted: None }
+    }
+
+    /// What has come due by `now` of an allowance that drips, in closed form however long nobody looked.
+    pub fn drip(&self, now: Time) -> Option<Due> {
+        let Some(Allowance::Tokens { count, every }) = self.seen.allowance else { return None };
+        if !self.seen.status.gives_access() {
+            return None;
+        }
+        let last_moment = self.dripping_until()?.plus_ms(-1).min(now);
+        let from = self.seen.trial_end.unwrap_or(self.seen.anchor);
+        if self.seen.status == Status::Trialing || last_moment < from {
+            return None;
+        }
+        let slot = Slot::at(self.seen.anchor, every, last_moment)?;
+        let first = Slot::at(self.seen.anchor, every, from)?.index;
+        let before = self.granted.filter(|granted| granted.start >= slot.start);
+        let is_done = before.is_some_and(|granted| granted.start > slot.start || granted.tokens >= count);
+        if is_done {
+            return None;
+        }
+        let left = before.map_or(count, |granted| count.saturating_sub(granted.tokens));
+        let granted = Granted { start: slot.start, tokens: count };
+        let running = slot.end > now && self.seen.end().is_none_or(|end| end > now);
+        let earlier = u64::try_from(slot.index - first.max(self.next_index(every))).unwrap_or(0);
+        let lapsed = count.saturating_mul(earlier);
+        let missed = match running {
+            true => (lapsed, slot.start),
+            false => (lapsed.saturating_add(left), self.seen.end().map_or(slot.end, |end| end.min(slot.end))),
+        };
+        let missed = Some(missed).filter(|(tokens, _)| !tokens.is_zero());
+        Some(Due { missed, grant: running.then_some((left, slot)), granted })
+    }
+
+    /// What a paid invoice grants, where the allowance comes with invoices: up to the plan's, once per period.
+    pub fn invoiced(&self, period: Period, now: Time) -> Option<Due> {
+        let Some(Allowance::Tokens { count, every: Window::Billing }) = self.seen.allowance else {
+            return None;
+        };
+        if !self.seen.status.gives_access() || self.seen.trial_end.is_some_and(|end| period.end <= end) {
+            return None;
+        }
+        // A change in mid-period is billed for the rest of it, but it is still the same period.
+        let whole = Period { start: self.seen.period_start, end: self.seen.period_end };
+        let slot = Slot::billed(if period.end == whole.end { whole } else { period });
+        let before = self.granted.filter(|granted| granted.start >= slot.start);
+        if before.is_some_and(|granted| granted.start > slot.start || granted.tokens >= count) {
+            return None;
+        }
+        let left = before.map_or(count, |granted| count.saturating_sub(granted.tokens));
+        let end = self.seen.end().map_or(slot.end, |end| end.min(slot.end));
+        let granted = Granted { start: slot.start, tokens: count };
+        match end > now {
+            true => Some(Due { missed: None, grant: Some((left, slot)), granted }),
+            false => Some(Due { missed: Some((left, end)), grant: None, granted }),
+        }
+    }
+
+    /// Takes over what Stripe says now. The caller has settled what came due before.
+    pub fn see(&mut self, seen: Seen, now: Time) {
+        let terms_change = self.seen.terms() != seen.terms();
+        self.seen = seen;
+        let every = match self.seen.allowance {
+            Some(Allowance::Tokens { every, .. }) => every,
+            Some(Allowance::Unlimited) | None => return,
+        };
+        // Under new terms the slots before the running one are nobody's; what it was granted already counts.
+        let slot = Slot::at(self.seen.anchor, every, now).filter(|_| terms_change);
+        if let Some(slot) = slot
+            && self.granted.is_none_or(|granted| granted.start < slot.start)
+        {
+            self.granted = Some(Granted { start: slot.start, tokens: Tokens::ZERO });
+        }
+    }
+
+    pub fn pay_through(&mut self, end: Time) {
+        self.paid_through = self.paid_through.max(Some(end));
+    }
+
+    /// The end of what was paid for, or of the subscription itself.
+    fn dripping_until(&self) -> Option<Time> {
+        let paid_through = self.paid_through?;
+        Some(self.seen.end().map_or(paid_through, |end| end.min(paid_through)))
+    }
+
+    /// The first slot that may still be granted whole.
+    fn next_index(&self, every: Window) -> i64 {
+        let last = self.granted.and_then(|granted| Slot::at(self.seen.anchor, every, granted.start));
+        last.map_or(0, |slot| slot.index + 1)
+    }
+}
+
+impl From<Period> for (Time, Time) {
+    fn from(period: Period) -> (Time, Time) {
+        (period.start, period.end)
+    }
+}
+
+impl From<(Time, Time)> for Period {
+    fn from((start, end): (Time, Time)) -> Period {
+        Period { start, end }
+    }
+}

@@ -1,0 +1,236 @@
+//! The state of one account.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::account::{Account, InForce};
+use crate::catalog::{Allows, Feature, FeatureKind, Shelf, Window};
+use crate::lot::{Balances, Lot};
+use crate::money::Money;
+use crate::subscription::{Seen, Status};
+use crate::time::{DAY_MS, Time};
+
+/// `GET /v1/me`: the whole state of one account.
+#[derive(Debug, Serialize)]
+pub struct AccountView {
+    user: String,
+    plan: CurrentPlan,
+    subscriptions: Vec<SubscriptionView>,
+    wallet: WalletView,
+    features: BTreeMap<String, FeatureView>,
+    version: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CurrentPlan {
+    id: String,
+    name: String,
+    status: &'static str,
+    level: u32,
+    #[serde(flatten)]
+    dates: Dates,
+}
+
+#[derive(Debug, Serialize)]
+struct SubscriptionView {
+    id: String,
+    plan: String,
+    group: String,
+    status: &'static str,
+    interval: &'static str,
+    price: Money,
+    started_at: String,
+    #[serde(flatten)]
+    dates: Dates,
+}
+
+/// What comes next for a subscription. All absent where there is none.
+#[derive(Debug, Default, Serialize)]
+struct Dates {
+    renews_at: Option<String>,
+    cancel_at: Option<String>,
+    trial_ends_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct WalletView {
+    #[serde(flatten)]
+    balances: Balances,
+    unlimited: bool,
+    lots: Vec<LotView>,
+}
+
+#[derive(Debug, Serialize)]
+struct LotView {
+    id: String,
+    source: &'static str,
+    remaining: u64,
+    expires_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FeatureView {
+    pub(super) kind: &'static str,
+    name: String,
+    pub(super) allowed: bool,
+    used: Option<u64>,
+    pub(super) limit: Option<u64>,
+    remaining: Option<u64>,
+    resets_at: Option<String>,
+    /// Present where there could be a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unlimited: Option<bool>,
+}
+
+/// The account as it stands at `now`, whether or not that has been journaled yet.
+pub fn account(account: &Account, shelf: &Shelf, now: Time) -> AccountView {
+    let account = account.advance(now).account;
+    let in_force = account.plan(shelf);
+    let billed_until = in_force.subscription.map(|held| held.seen.period_end);
+    let features = in_force.plan.features.iter().filter_map(|(id, allows)| {
+        let feature = in_force.catalog.features.get(id)?;
+        Some((id.to_string(), FeatureView::new(feature, *allows, account.at, billed_until)))
+    });
+    AccountView {
+        user: account.user.to_string(),
+        plan: CurrentPlan::new(in_force, account.at),
+        features: features.collect(),
+        subscriptions: account
+            .subscriptions
+            .iter()
+            .map(|held| SubscriptionView::new(&held.seen, account.at))
+            .collect(),
+        wallet: wallet_of(&account, shelf),
+        version: account.seq,
+    }
+}
+
+/// `GET /v1/me/wallet`.
+pub fn wallet(account: &Account, shelf: &Shelf, now: Time) -> WalletView {
+    wallet_of(&account.advance(now).account, shelf)
+}
+
+fn wallet_of(account: &Account, shelf: &Shelf) -> WalletView {
+    let mut lots: Vec<&Lot> = account.lots.iter().collect();
+    let held = &account.subscriptions;
+    lots.sort_by(|a, b| a.burn_order(held).cmp(&b.burn_order(held)));
+    WalletView {
+        balances: account.balances(),
+        unlimited: account.has_unlimited_tokens(shelf),
+        lots: lots.into_iter().map(|lot| LotView::new(lot, account)).collect(),
+    }
+}
+
+impl CurrentPlan {
+    fn new(in_force: InForce<'_>, now: Time) -> CurrentPlan {
+        let seen = in_force.subscription.map(|held| &held.seen);
+        CurrentPlan {
+            id: in_force.id.to_string(),
+            name: in_force.plan.name.clone(),
+            status: seen.map_or("none", |seen| seen.status_at(now).name()),
+            level: in_force.plan.level,
+            dates: seen.map(|seen| Dates::of(seen, now)).unwrap_or_default(),
+        }
+    }
+}
+
+impl SubscriptionView {
+    fn new(seen: &Seen, now: Time) -> SubscriptionView {
+        SubscriptionView {
+            id: seen.id.to_string(),
+            plan: seen.plan.to_string(),
+            group: seen.group.clone(),
+            status: seen.status_at(now).name(),
+            interval: seen.interval.name(),
+            price: seen.price,
+            started_at: seen.anchor.rfc3339(),
+            dates: Dates::of(seen, now),
+        }
+    }
+}
+
+impl Dates {
+    fn of(seen: &Seen, now: Time) -> Dates {
+        let status = seen.status_at(now);
+        let renews = seen.end().is_none() && status.gives_access();
+        let in_trial = status == Status::Trialing;
+        Dates {
+            renews_at: renews.then(|| seen.period_end.rfc3339()),
+            cancel_at: seen.end().map(Time::rfc3339),
+            trial_ends_at: seen.trial_end.filter(|_| in_trial).map(Time::rfc3339),
+        }
+    }
+}
+
+impl LotView {
+    fn new(lot: &Lot, account: &Account) -> LotView {
+        LotView {
+            id: lot.id.as_str().to_owned(),
+            source: lot.source.name(),
+            remaining: lot.remaining.get(),
+            expires_at: lot.lapses_at(&account.subscriptions).map(Time::rfc3339),
+        }
+    }
+}
+
+impl FeatureView {
+    /// `billed_until` ends the window of what is counted per billing period.
+    pub(super) fn new(
+        feature: &Feature,
+        allows: Allows,
+        now: Time,
+        billed_until: Option<Time>,
+    ) -> FeatureView {
+        let (allowed, limit) = match allows {
+            Allows::Flag(on) => (on, None),
+            Allows::AtMost(limit) => (limit > 0, Some(limit)),
+            Allows::Unlimited => (true, None),
+        };
+        let (used, resets_at) = match feature.kind {
+            FeatureKind::Meter(window) => (Some(0), window_end(window, now, billed_until)),
+            FeatureKind::Flag | FeatureKind::Gauge => (None, None),
+        };
+        FeatureView {
+            kind: feature.kind.name(),
+            name: feature.name.clone(),
+            allowed,
+            used,
+            limit,
+            remaining: limit.zip(used).map(|(limit, used)| limit.saturating_sub(used)),
+            resets_at: resets_at.map(Time::rfc3339),
+            unlimited: (feature.kind != FeatureKind::Flag).then_some(allows == Allows::Unlimited),
+        }
+    }
+}
+
+/// The end of the calendar window around `now`, in UTC; weeks begin on Monday.
+fn window_end(window: Window, now: Time, billed_until: Option<Time>) -> Option<Time> {
+    let days = now.millis().div_euclid(DAY_MS);
+    let start_of = |day: i64| Time::from_millis(day * DAY_MS);
+    match window {
+        Window::Day => Some(start_of(days + 1)),
+        // 1970-01-01 was a Thursday: day 4 was the first Monday.
+        Window::Week => Some(start_of(days - (days - 4).rem_euclid(7) + 7)),
+        Window::Month => Some(now.next_month()),
+        Window::Billing => billed_until,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_end_at_midnight_utc_and_weeks_on_monday() {
+        let end = |window, now: &str| {
+            window_end(window, Time::parse_rfc3339(now).unwrap(), None).unwrap().rfc3339()
+        };
+        assert_eq!(end(Window::Day, "2026-11-21T10:00:00Z"), "2026-11-22T00:00:00Z");
+        // 2026-11-21 is a Saturday.
+        assert_eq!(end(Window::Week, "2026-11-21T10:00:00Z"), "2026-11-23T00:00:00Z");
+        assert_eq!(end(Window::Week, "2026-11-22T23:59:59Z"), "2026-11-23T00:00:00Z");
+        assert_eq!(end(Window::Week, "2026-11-23T00:00:00Z"), "2026-11-30T00:00:00Z");
+        assert_eq!(end(Window::Month, "2026-12-31T23:00:00Z"), "2027-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,179 @@
+//! What happened, entry by entry, and what a spending was answered.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::account::FeatureView;
+use crate::account::Account;
+use crate::draft::Draft;
+use crate::entry::{Detail, Entry, Posting};
+use crate::lot::{Balances, LotId};
+use crate::money::{Money, Tokens};
+use crate::subscription::Seen;
+use crate::time::Time;
+
+/// One line of `GET …/wallet/entries`.
+#[derive(Debug, Serialize)]
+pub struct EntryView {
+    cause: Option<String>,
+    /// Absent while time alone has done this and no write has journaled it yet.
+    seq: Option<u64>,
+    at: String,
+    kind: &'static str,
+    #[serde(flatten)]
+    about: About,
+    postings: Vec<PostingView>,
+    available_after: u64,
+    held_after: u64,
+    debt_after: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct About {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscription: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    was: Option<Held>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is: Option<Held>,
+}
+
+/// A subscription as it was or became.
+#[derive(Debug, Serialize)]
+struct Held {
+    plan: String,
+    status: &'static str,
+    cancel_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PostingView {
+    from: &'static str,
+    to: &'static str,
+    amount: u64,
+    lot: Option<String>,
+    at: String,
+}
+
+impl EntryView {
+    pub fn new(entry: &Entry) -> EntryView {
+        EntryView {
+            cause: Some(entry.cause.to_string()),
+            seq: Some(entry.seq),
+            at: entry.at.rfc3339(),
+            kind: entry.detail.kind(),
+            about: About::of(&entry.detail),
+            postings: posting_views(&entry.postings, entry.at),
+            available_after: entry.after.available.get(),
+            held_after: entry.after.held.get(),
+            debt_after: entry.after.debt.get(),
+        }
+    }
+
+    /// What time has done since the last write and is not journaled yet, if anything.
+    pub fn pending(account: &Account, now: Time) -> Option<EntryView> {
+        let Draft { account: after, postings, .. } = account.advance(now);
+        let balances = after.balances();
+        (!postings.is_empty()).then(|| EntryView {
+            cause: None,
+            seq: None,
+            at: after.at.rfc3339(),
+            kind: "pending",
+            about: About::default(),
+            postings: posting_views(&postings, after.at),
+            available_after: balances.available.get(),
+            held_after: balances.held.get(),
+            debt_after: balances.debt.get(),
+        })
+    }
+}
+
+impl About {
+    fn of(detail: &Detail) -> About {
+        match detail {
+            Detail::Purchase { item, paid, .. } => {
+                About { item: Some(item.to_string()), paid: Some(*paid), ..About::default() }
+            }
+            Detail::Consume { action, amount } => About {
+                action: action.as_ref().map(|action| action.to_string()),
+                amount: Some(*amount),
+                ..About::default()
+            },
+            Detail::Checkout(request) => About { item: Some(request.item.to_string()), ..About::default() },
+            Detail::Grant => About::default(),
+            Detail::Invoice { invoice, subscription, item, paid, .. } => About {
+                item: Some(item.to_string()),
+                paid: Some(*paid),
+                invoice: Some(invoice.to_string()),
+                subscription: Some(subscription.to_string()),
+                ..About::default()
+            },
+            Detail::Subscription { was, is } => About {
+                subscription: Some(is.id.to_string()),
+                was: was.as_deref().map(Held::of),
+                is: Some(Held::of(is)),
+                ..About::default()
+            },
+        }
+    }
+}
+
+impl Held {
+    fn of(seen: &Seen) -> Held {
+        Held {
+            plan: seen.plan.to_string(),
+            status: seen.status.name(),
+            cancel_at: seen.end().map(Time::rfc3339),
+        }
+    }
+}
+
+fn posting_views(postings: &[Posting], written_at: Time) -> Vec<PostingView> {
+    let view = |posting: &Posting| PostingView {
+        from: posting.from.name(),
+        to: posting.to.name(),
+        amount: posting.amount.get(),
+        lot: posting.lot.as_ref().map(|lot| lot.as_str().to_owned()),
+        at: posting.at.unwrap_or(written_at).rfc3339(),
+    };
+    postings.iter().map(view).collect()
+}
+
+/// `POST …/consume`: rebuilt from its entry, so that a retry gets the same answer.
+#[derive(Debug, Serialize)]
+pub struct ConsumeView {
+    entry: String,
+    wallet: Balances,
+    lots: Vec<Taken>,
+    features: BTreeMap<String, FeatureView>,
+}
+
+#[derive(Debug, Serialize)]
+struct Taken {
+    id: String,
+    taken: u64,
+}
+
+impl ConsumeView {
+    pub fn new(entry: &Entry) -> ConsumeView {
+        let taken =
+            |(lot, taken): (&LotId, Tokens)| Taken { id: lot.as_str().to_owned(), taken: taken.get() };
+        ConsumeView {
+            entry: entry.cause.to_string(),
+            wallet: entry.after,
+            lots: entry.taken().map(taken).collect(),
+            features: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Invoices: what was paid for which stretch of a subscription.
+
+use domain::ids::{CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId};
+use domain::subscription::{PaidInvoice, Period};
+use domain::time::Time;
+use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
+use stripe_client_core::PaginationExt;
+use stripe_shared::{Invoice, InvoiceLineItem, InvoicePayment, InvoiceStatus};
+
+use crate::error::StripeError;
+use crate::{Stripe, money, paging};
+
+const INVOICE: &str = "invoice";
+/// Each invoice brings its lines along, so a full page of a hundred could outgrow what we read.
+const PAGE: i64 = 50;
+
+impl Stripe {
+    /// Every paid invoice of a subscription, oldest first. Each brings its first ten payments along;
+    /// nobody has paid one in more parts.
+    pub async fn paid_invoices(&self, id: &SubscriptionId) -> Result<Vec<PaidInvoice>, StripeError> {
+        let list = ListInvoice::new()
+            .subscription(id.as_str())
+            .status(InvoiceStatus::Paid)
+            .expand(["data.payments".to_owned()])
+            .limit(PAGE);
+        let mut invoices = Vec::new();
+        for invoice in paging::all(list.paginate(), self.call(INVOICE)).await? {
+            invoices.push(self.paid_invoice(invoice, id).await?);
+        }
+        invoices.reverse();
+        Ok(invoices)
+    }
+
+    /// The subscription that an invoice is of, if it is of one.
+    pub async fn subscription_of(&self, invoice: &InvoiceId) -> Result<Option<SubscriptionId>, StripeError> {
+        let found = match RetrieveInvoice::new(invoice.as_str()).send(&self.call(INVOICE)).await {
+            Ok(found) => found,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.about(INVOICE)),
+        };
+        let details = found.parent.and_then(|parent| parent.subscription_details);
+        let subscription = details.map(|details| SubscriptionId::parse(details.subscription.id().as_str()));
+        subscription.transpose().map_err(unreadable)
+    }
+
+    async fn paid_invoice(
+        &self,
+        invoice: Invoice,
+        subscription: &SubscriptionId,
+    ) -> Result<PaidInvoice, StripeError> {
+        let id = InvoiceId::parse(invoice.id.as_ref().map_or("", |id| id.as_str())).map_err(unreadable)?;
+        // Credits and charges for changes come first in them, so the period itself may be beyond the inline ones.
+        let lines = paging::all(invoice.lines.into_paginator(), self.call(INVOICE)).await?;
+        let billed: Vec<&InvoiceLineItem> =
+            lines.iter().filter(|line| is_billed(line, subscription)).collect();
+        let payments = invoice.payments.map(|payments| payments.data).unwrap_or_default();
+        Ok(PaidInvoice {
+            id,
+            subscription: subscription.clone(),
+            customer: invoice.customer.and_then(|customer| CustomerId::parse(customer.id().as_str()).ok()),
+            paid: money::read(invoice.amount_paid, &invoice.currency).map_err(unreadable)?,
+            price: price(&billed),
+            payments: payments.iter().filter_map(intent).collect(),
+            period: period(&billed),
+        })
+    }
+}
+
+/// Whether a line charges for a stretch of the subscription. A credit for unused time does not:
+/// the end of what was given back would pass for the end of what was paid.
+fn is_billed(line: &InvoiceLineItem, subscription: &SubscriptionId) -> bool {
+    let parent = line.parent.as_ref();
+    let Some(details) = parent.and_then(|parent| parent.subscription_item_details.as_ref()) else {
+        return false;
+    };
+    let is_of = details.subscription.as_deref().is_none_or(|named| named == subscription.as_str());
+    let is_credit = line.amount < 0 || details.proration && line.amount == 0;
+    is_of && !is_credit
+}
+
+/// Of several lines that run equally long, the dearest one's.
+fn price(billed: &[&InvoiceLineItem]) -> Option<PriceId> {
+    let line = billed.iter().max_by_key(|line| (line.period.end - line.period.start, line.amount))?;
+    let details = line.pricing.as_ref()?.price_details.as_ref()?;
+    PriceId::parse(details.price.id().as_str()).ok()
+}
+
+fn period(billed: &[&InvoiceLineItem]) -> Option<Period> {
+    let start = billed.iter().map(|line| line.period.start).min()?;
+    let end = billed.iter().map(|line| line.period.end).max()?;
+    Some(Period { start: Time::from_seconds(start), end: Time::from_seconds(end) })
+}
+
+/// The intent that paid a part of an invoice. Money that came outside of Stripe has none.
+fn intent(payment: &InvoicePayment) -> Option<(PaymentId, i64)> {
+    let intent = payment.payment.payment_intent.as_ref().filter(|_| payment.status == "paid")?;
+    Some((PaymentId::parse(intent.id().as_str()).ok()?, payment.amount_paid?))
+}
+
+fn unreadable(bad: impl ToString) -> StripeError {
+    StripeError::malformed(INVOICE, bad.to_string())
+}
