@@ -5,7 +5,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Refuses requests whose `Host` is not a loopback name, whatever the port.
+/// Refuses requests whose `Host` is not a name of this machine, whatever the port.
 pub async fn only(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     match host.or(request.uri().host()).is_some_and(names_this_machine) {
@@ -16,10 +16,12 @@ pub async fn only(request: Request, next: Next) -> Response {
     }
 }
 
+/// `host.docker.internal` is what containers call this machine. A page could come under that name only if its author
+/// gave the name an address, and `.internal` is set aside: nobody can who does not answer for this machine's own DNS.
 fn names_this_machine(host: &str) -> bool {
     let Ok(authority) = host.parse::<Uri>() else { return false };
     let plain = authority.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    plain && matches!(authority.host(), Some("127.0.0.1" | "localhost" | "[::1]"))
+    plain && matches!(authority.host(), Some("127.0.0.1" | "localhost" | "[::1]" | "host.docker.internal"))
 }
 
 #[cfg(test)]
@@ -28,12 +30,28 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_served() {
-        for host in ["127.0.0.1", "127.0.0.1:9000", "localhost", "localhost:1", "[::1]:9000", "[::1]"] {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9000",
+            "localhost",
+            "localhost:1",
+            "[::1]:9000",
+            "[::1]",
+            "host.docker.internal:9002",
+        ] {
             assert!(names_this_machine(host), "{host}");
         }
-        for host in
-            ["", "example.com", "localhost.example.com", "127.0.0.1.nip.io:9000", "me@localhost", "10.0.0.1"]
-        {
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.nip.io:9000",
+            "me@localhost",
+            "10.0.0.1",
+            "docker.internal",
+            "other.docker.internal",
+            "host.docker.internal.example.com",
+        ] {
             assert!(!names_this_machine(host), "{host}");
         }
     }

@@ -67,9 +67,9 @@ fn each_function_is_given_what_its_template_names() {
 }
 
 #[test]
-fn the_environment_file_is_that_of_a_stack_on_the_usual_ports() {
+fn the_environment_file_is_that_of_a_stack_on_the_usual_ports_as_containers_reach_it() {
     let template = Template::embedded().unwrap();
-    let variables = variables(&template, &local(), None, "127.0.0.1");
+    let variables = variables(&template, &local(), None, "host.docker.internal");
     let mut expected = by_function(&template, &variables);
     expected.get_mut("Webhook").unwrap().remove("STRIPE_WEBHOOK_SECRET").expect("it is each stack's own");
     assert_eq!(parsed(include_str!("../../../../events/env.json")), json!(expected));
