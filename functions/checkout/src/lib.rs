@@ -3,6 +3,8 @@
 mod open;
 mod order;
 
+use std::time::Duration;
+
 use domain::cause::Cause;
 use domain::entry::Entry;
 use domain::ids::{CheckoutId, SubscriptionId, UserId};
@@ -51,7 +53,7 @@ impl Checkout {
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
-        let reply = async {
+        let reply = in_time(async {
             match route(&request) {
                 "POST /v1/me/checkout" | "POST /v1/users/{user}/checkout" => self.open(&request, now).await,
                 "GET /v1/me/checkout/{id}" | "GET /v1/users/{user}/checkout/{id}" => {
@@ -59,7 +61,7 @@ impl Checkout {
                 }
                 _ => Err(no_such_route(&request)),
             }
-        };
+        });
         answer(&request, reply).await
     }
 
@@ -124,6 +126,14 @@ impl Checkout {
     async fn sync(&self, id: &SubscriptionId, user: &UserId, now: Time) -> Result<Synced, Problem> {
         self.settle.sync(id, Some(user.clone()), "checkout", now).await.map_err(settle_problem)
     }
+}
+
+/// Lambda ends the function after 28 s, without a word to the client. This says before what to do.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+async fn in_time(reply: impl Future<Output = Result<Reply, Problem>>) -> Result<Reply, Problem> {
+    let late = |_| Problem::try_again(Code::StripeUnavailable, "it took too long");
+    tokio::time::timeout(PATIENCE, reply).await.map_err(late)?
 }
 
 const fn word(status: SessionStatus) -> &'static str {

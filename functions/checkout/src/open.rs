@@ -5,12 +5,14 @@ use domain::cause::Operation;
 use domain::decide::{Act, Command, Refusal};
 use domain::entry::{CheckoutRequest, Detail, Entry};
 use domain::ids::{CheckoutId, CustomerId, UserId};
+use domain::item::Item;
 use domain::subscription::Opening;
 use domain::time::{MINUTE_MS, Time};
 use edge::request::{Once, body, key_or_fresh, once_by};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
 use serde::Serialize;
+use settle::Synced;
 use store::{Applied, Read};
 use stripe_api::{CheckoutOrder, Session, SessionStatus};
 
@@ -26,10 +28,19 @@ struct Opened<'a> {
     status: &'static str,
 }
 
+/// What has become of the checkout that holds the lock.
+enum Met {
+    /// It is for the same, and open.
+    Same,
+    Over,
+}
+
 /// How long a buyer has, from the request on.
 const OPEN_MS: i64 = 90 * MINUTE_MS;
 /// Stripe refuses a session that expires in less than thirty minutes.
 const SHORTEST_MS: i64 = 31 * MINUTE_MS;
+/// With less than this left, a request that was under way at the last moment has been refused too.
+const TOO_LATE_MS: i64 = 29 * MINUTE_MS;
 /// Stripe dates a session by its own clock. What is searched for is matched exactly, so this may be generous.
 const CLOCKS_DIFFER_MS: i64 = 60 * MINUTE_MS;
 /// How many other checkouts one may meet and replace. Each costs calls to Stripe.
@@ -66,6 +77,7 @@ impl Checkout {
             expires_at: now.plus_ms(OPEN_MS),
             group: order.group,
             replaces: None,
+            joins: None,
             success_url: order.success_url,
             cancel_url: order.cancel_url,
         };
@@ -78,9 +90,9 @@ impl Checkout {
                 Applied::Done(entry) | Applied::Before(entry) => return self.opened(&entry, now).await,
                 Applied::KeyReused => return Err(Problem::key_reused()),
                 Applied::Refused(Refusal::Opening(held)) => {
-                    match self.meet(&held, &request, user, now).await? {
-                        Some(session) => return Ok(session),
-                        None => request.replaces = Some(held.cause),
+                    match self.meet(&held, &request.item, user, now).await? {
+                        Met::Same => request.joins = Some(held.cause),
+                        Met::Over => request.replaces = Some(held.cause),
                     }
                 }
                 // Perhaps it has ended, and nobody told us: a refusal is worth asking Stripe.
@@ -95,28 +107,24 @@ impl Checkout {
     }
 
     /// Another checkout holds the lock. Is it for the same, then this one is that one too; is it for another plan,
-    /// then it is closed; has it been paid, then the books learn of it now. `None` means that it is over.
-    async fn meet(
-        &self,
-        held: &Opening,
-        wanted: &CheckoutRequest,
-        user: &UserId,
-        now: Time,
-    ) -> Result<Option<Session>, Problem> {
+    /// then it is closed; has it been paid, then the books learn of it now.
+    async fn meet(&self, held: &Opening, wanted: &Item, user: &UserId, now: Time) -> Result<Met, Problem> {
         let entry = self.store.entry(&held.cause).await.map_err(Problem::fault)?;
         let entry = entry.ok_or_else(|| Problem::internal(format!("{} has no entry", held.cause)))?;
-        let Some(mut session) = self.session_of(&entry, now).await? else { return Ok(None) };
+        let Some(mut session) = self.session_of(&entry, now).await? else { return Ok(Met::Over) };
         if session.status == SessionStatus::Open {
-            if session.envelope.item.as_ref() == Some(&wanted.item) {
-                return Ok(Some(session));
+            if session.envelope.item.as_ref() == Some(wanted) {
+                return Ok(Met::Same);
             }
             session = self.settle.stripe().expire_checkout(&session.id).await.map_err(stripe_problem)?;
         }
         match (session.status, &session.subscription) {
-            (SessionStatus::Expired, _) => Ok(None),
+            (SessionStatus::Expired, _) => Ok(Met::Over),
             (SessionStatus::Complete, Some(subscription)) => {
-                self.sync(subscription, user, now).await?;
-                Ok(None)
+                match self.sync(subscription, user, now).await? {
+                    Synced::Settled { .. } => Ok(Met::Over),
+                    other => Err(Problem::internal(format!("{subscription} was paid for, and is {other:?}"))),
+                }
             }
             _ => Err(Problem::try_again(Code::Busy, "the checkout before this one is being paid")),
         }
@@ -141,6 +149,11 @@ impl Checkout {
         let Detail::Checkout(frozen) = &entry.detail else {
             return Err(Problem::internal(format!("entry {} of this cause is no checkout", entry.seq)));
         };
+        if let Some(joined) = &frozen.joins {
+            let joined = self.store.entry(joined).await.map_err(Problem::fault)?;
+            let joined = joined.ok_or_else(|| Problem::internal("the joined checkout has no entry"))?;
+            return Box::pin(self.session_of(&joined, now)).await;
+        }
         if let Some(id) = self.store.result(&entry.cause).await.map_err(Problem::fault)? {
             let id = CheckoutId::parse(id).map_err(Problem::internal)?;
             let session = self.settle.stripe().session(&id).await.map_err(stripe_problem)?;
@@ -149,16 +162,21 @@ impl Checkout {
         let published = self.catalogs.version(frozen.catalog).await.map_err(Problem::fault)?;
         let published = published.ok_or_else(|| Problem::internal("the frozen catalog version is gone"))?;
         let order = order::of(entry, frozen, &published, self.settle.stack());
-        let session = if frozen.expires_at.millis() - now.millis() >= SHORTEST_MS {
+        let left_ms = frozen.expires_at.millis() - now.millis();
+        let session = if left_ms >= SHORTEST_MS {
             let opened = self.settle.stripe().open_checkout(&order, &entry.cause.to_string()).await;
-            Some(opened.map_err(stripe_problem)?)
+            opened.map_err(stripe_problem)?
         } else {
-            self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await?
+            match self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await? {
+                Some(session) => session,
+                None if left_ms < TOO_LATE_MS => return Ok(None),
+                None => {
+                    return Err(Problem::try_again(Code::Busy, "the first request may still be under way"));
+                }
+            }
         };
-        if let Some(session) = &session {
-            self.store.put_result(&entry.cause, session.id.as_str()).await.map_err(Problem::fault)?;
-        }
-        Ok(session)
+        self.store.put_result(&entry.cause, session.id.as_str()).await.map_err(Problem::fault)?;
+        Ok(Some(session))
     }
 
     /// Too late to send the request again: perhaps it was heard the first time.

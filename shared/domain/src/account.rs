@@ -2,6 +2,7 @@
 
 use crate::catalog::{Allowance, Catalog, Plan, Shelf};
 use crate::entry::Hash;
+use crate::hold::Hold;
 use crate::ids::{CustomerId, PlanId, UserId};
 use crate::lot::{Balances, Lot};
 use crate::money::Tokens;
@@ -22,9 +23,10 @@ pub struct Account {
     pub head: Hash,
     pub customer: Option<CustomerId>,
     pub subscriptions: Vec<Subscription>,
-    /// Checkouts for plans that may still be paid, one per group.
+    /// Checkouts for plans that may have been paid or may still be, one per group.
     pub openings: Vec<Opening>,
     pub lots: Vec<Lot>,
+    pub holds: Vec<Hold>,
     /// What was taken back after it had been spent. The next credit pays it first.
     pub debt: Tokens,
 }
@@ -43,6 +45,7 @@ impl Account {
             subscriptions: Vec::new(),
             openings: Vec::new(),
             lots: Vec::new(),
+            holds: Vec::new(),
             debt: Tokens::ZERO,
         }
     }
@@ -56,7 +59,9 @@ impl Account {
         // Every credit is checked against the bound, so a sum beyond it means a corrupt account.
         let available = Tokens::checked_sum(self.lots.iter().map(|lot| lot.remaining));
         let available = available.expect("lots never sum beyond the bound");
-        Balances { available, held: Tokens::ZERO, debt: self.debt }
+        let held = Tokens::checked_sum(self.holds.iter().map(Hold::tokens));
+        let held = held.expect("holds never sum beyond the bound");
+        Balances { available, held, debt: self.debt }
     }
 
     /// The plan in force: the best that a subscription gives access to, else the catalog's default.
@@ -81,10 +86,10 @@ impl Account {
             || open.into_iter().any(|held| held.seen.allowance == Some(Allowance::Unlimited))
     }
 
-    /// The subscription that bars another one of its group.
-    pub fn live_subscription(&self, group: &str) -> Option<&Subscription> {
-        let mut of_group = self.subscriptions.iter().filter(|held| held.seen.group == group);
-        of_group.find(|held| held.seen.is_live(self.at))
+    /// The subscription that bars another one of its group, or of the same plan should that have changed groups.
+    pub fn live_subscription(&self, group: &str, plan: &PlanId) -> Option<&Subscription> {
+        let is_alike = |held: &&Subscription| held.seen.group == group || held.seen.plan == *plan;
+        self.subscriptions.iter().filter(is_alike).find(|held| held.seen.is_live(self.at))
     }
 
     /// Into the order in which lots burn.

@@ -139,7 +139,13 @@ pub enum Allows {
 #[serde(rename_all = "snake_case")]
 pub enum Allowance {
     Unlimited,
-    Tokens { count: Tokens, every: Window },
+    Tokens {
+        count: Tokens,
+        every: Window,
+        /// How many unused ones stay beyond the slot, until they are spent or the subscription ends.
+        #[serde(default, skip_serializing_if = "Tokens::is_zero")]
+        rollover: Tokens,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ids::{InvoiceId, PaymentId, RequestKey, UserId};
+use crate::ids::{HoldId, InvoiceId, PaymentId, RequestKey, UserId};
 
 /// What may be asked for with an `Idempotency-Key`. Each operation has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,16 +16,19 @@ pub enum Operation {
     Checkout,
     Consume,
     Grant,
+    Hold,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 3] = [Operation::Checkout, Operation::Consume, Operation::Grant];
+    pub const ALL: [Operation; 4] =
+        [Operation::Checkout, Operation::Consume, Operation::Grant, Operation::Hold];
 
     pub const fn name(self) -> &'static str {
         match self {
             Operation::Checkout => "checkout",
             Operation::Consume => "consume",
             Operation::Grant => "grant",
+            Operation::Hold => "hold",
         }
     }
 }
@@ -38,6 +41,10 @@ pub enum Cause {
     Payment(PaymentId),
     /// `inv:<in_…>`: an invoice was paid. Names no user either.
     Invoice(InvoiceId),
+    /// `rev:<payment>:<n>`: for the so-manieth time, more or less of a payment is reversed than before.
+    Reversal { payment: PaymentId, number: u32 },
+    /// `hold:<id>:end`: a hold was captured or released, whichever came first.
+    HoldEnd(HoldId),
     /// `req:<user>:<operation>:<key>`: a client asked for it.
     Request { user: UserId, operation: Operation, key: RequestKey },
     /// `obs:<user>:<seq>`: Stripe was looked at, and what it said differed from what the account knew.
@@ -64,6 +71,8 @@ impl fmt::Display for Cause {
         match self {
             Cause::Payment(payment) => write!(f, "pay:{payment}"),
             Cause::Invoice(invoice) => write!(f, "inv:{invoice}"),
+            Cause::Reversal { payment, number } => write!(f, "rev:{payment}:{number}"),
+            Cause::HoldEnd(hold) => write!(f, "hold:{hold}:end"),
             Cause::Seen { user, seq } => write!(f, "obs:{}:{seq}", escaped(user.as_str())),
             Cause::Request { user, operation, key } => {
                 write!(f, "req:{}:{}:{}", escaped(user.as_str()), operation.name(), escaped(key.as_str()))
@@ -85,6 +94,11 @@ impl std::str::FromStr for Cause {
         match parts.as_slice() {
             ["pay", payment] => PaymentId::parse(*payment).map(Cause::Payment).map_err(|_| BadCause),
             ["inv", invoice] => InvoiceId::parse(*invoice).map(Cause::Invoice).map_err(|_| BadCause),
+            ["rev", payment, number] => Ok(Cause::Reversal {
+                payment: PaymentId::parse(*payment).map_err(|_| BadCause)?,
+                number: number.parse().map_err(|_| BadCause)?,
+            }),
+            ["hold", hold, "end"] => HoldId::parse(*hold).map(Cause::HoldEnd).map_err(|_| BadCause),
             ["obs", user, seq] => Ok(Cause::Seen {
                 user: UserId::parse(unescaped(user)?).map_err(|_| BadCause)?,
                 seq: seq.parse().map_err(|_| BadCause)?,
@@ -152,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn rendering_a_cause_is_injective(
-            user in "\\PC{1,30}|[:#%a ]{1,8}", key in "[!-~]{1,40}|[:#%a]{1,6}", operation in 0usize..3,
+            user in "\\PC{1,30}|[:#%a ]{1,8}", key in "[!-~]{1,40}|[:#%a]{1,6}", operation in 0usize..4,
         ) {
             prop_assume!(UserId::parse(&*user).is_ok());
             let cause = request(&user, Operation::ALL[operation], &key);

@@ -5,13 +5,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::account::Account;
 use crate::cause::Cause;
-use crate::ids::{ActionId, CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId, UserId};
+use crate::ids::{
+    ActionId, CustomerId, HoldId, InvoiceId, PaymentId, PriceId, RequestKey, SubscriptionId, UserId,
+};
 use crate::item::Item;
 use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::{Money, Tokens};
 use crate::request::RequestHash;
-use crate::subscription::{Period, Seen};
+use crate::subscription::{Granted, Period, Seen, Subscription};
 use crate::time::Time;
 
 /// What happened to one account, why, and what it left behind.
@@ -29,6 +32,9 @@ pub struct Entry {
     pub postings: Vec<Posting>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opened: Vec<Opened>,
+    /// Where the count of a subscription's payments and grants stands, if it moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Counted>,
     pub after: Balances,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestHash>,
@@ -70,6 +76,26 @@ pub enum Detail {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         customer: Option<CustomerId>,
     },
+    /// Tokens were set aside.
+    Hold {
+        hold: HoldId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<ActionId>,
+        tokens: Tokens,
+        expires_at: Time,
+    },
+    /// A hold was captured or released. Its cause is the hold's; this is the key of the request that came first.
+    HoldEnd { hold: HoldId, captured: Tokens, key: RequestKey },
+    /// More or less of a payment is reversed than before, by refunds and disputes.
+    Reversal {
+        payment: PaymentId,
+        item: Item,
+        paid: Money,
+        /// In minor units, in all: before and now.
+        reversed: (i64, i64),
+        /// Tokens taken back for it, in all: before and now.
+        taken: (Tokens, Tokens),
+    },
     /// Stripe was looked at: what a subscription was to the books, and what it is.
     Subscription {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +118,9 @@ pub struct CheckoutRequest {
     /// The opening that this one takes over, whose session has been expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Cause>,
+    /// The checkout for the same plan that was open already, and that this one is too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joins: Option<Cause>,
     /// Absent where the catalog's default is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_url: Option<String>,
@@ -107,11 +136,19 @@ pub struct Posting {
     pub to: Place,
     pub amount: Tokens,
     pub lot: Option<LotId>,
+    /// The lot that they went into, where they came from another.
+    pub into: Option<LotId>,
     /// When it took effect, where that was before the entry was written.
     pub at: Option<Time>,
 }
 
-type PostingTuple = (Place, Place, Tokens, Option<LotId>, Option<Time>);
+/// Five fields, and a sixth only where a lot went into another.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PostingTuple {
+    Between(Place, Place, Tokens, Option<LotId>, Option<Time>, LotId),
+    Plain(Place, Place, Tokens, Option<LotId>, Option<Time>),
+}
 
 /// Where tokens can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,9 +170,27 @@ pub struct Opened {
     pub lot: LotId,
     pub source: Source,
     pub expires_at: Option<Time>,
+    /// When it opened, where that was not when the entry was written.
+    pub opened_at: Option<Time>,
 }
 
-type OpenedTuple = (LotId, Source, Option<Time>);
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OpenedTuple {
+    Earlier(LotId, Source, Option<Time>, Time),
+    Now(LotId, Source, Option<Time>),
+}
+
+/// What the books count for one subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "CountedTuple", from = "CountedTuple")]
+pub struct Counted {
+    pub subscription: SubscriptionId,
+    pub paid: Option<Period>,
+    pub granted: Option<Granted>,
+}
+
+type CountedTuple = (SubscriptionId, Option<Period>, Option<Granted>);
 
 /// An entry with the exact bytes that are stored and hashed. Verification uses the bytes as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,10 +223,18 @@ impl Entry {
         spent.filter_map(|posting| Some((posting.lot.as_ref()?, posting.amount)))
     }
 
+    /// The lots that gave tokens to be set aside, and how many.
+    pub fn held(&self) -> impl Iterator<Item = (&LotId, Tokens)> {
+        let held = self.postings.iter().filter(|posting| posting.to == Place::Held);
+        held.filter_map(|posting| Some((posting.lot.as_ref()?, posting.amount)))
+    }
+
     /// How many tokens came in, whether into lots or to pay a debt.
     pub fn credited(&self) -> Tokens {
-        let credits =
-            self.postings.iter().filter(|posting| posting.from == Place::World && posting.to != Place::Spent);
+        let credits = self
+            .postings
+            .iter()
+            .filter(|posting| posting.from == Place::World && matches!(posting.to, Place::Lot | Place::Debt));
         Tokens::checked_sum(credits.map(|posting| posting.amount)).unwrap_or(Tokens::MAX)
     }
 }
@@ -184,14 +247,38 @@ impl Detail {
             Detail::Consume { .. } => "consume",
             Detail::Checkout(_) => "checkout",
             Detail::Invoice { .. } => "invoice",
+            Detail::Hold { .. } => "hold",
+            Detail::HoldEnd { captured, .. } if captured.is_zero() => "release",
+            Detail::HoldEnd { .. } => "capture",
+            Detail::Reversal { .. } => "reversal",
             Detail::Subscription { .. } => "subscription",
         }
     }
 }
 
 impl Opened {
-    pub fn of(lot: &Lot) -> Opened {
-        Opened { lot: lot.id.clone(), source: lot.source, expires_at: lot.expires_at }
+    pub fn of(lot: &Lot, written_at: Time) -> Opened {
+        let opened_at = Some(lot.opened_at).filter(|at| *at != written_at);
+        Opened { lot: lot.id.clone(), source: lot.source, expires_at: lot.expires_at, opened_at }
+    }
+}
+
+impl Counted {
+    /// Of every subscription whose count is not what it was.
+    pub fn changed(before: &Account, after: &Account) -> Vec<Counted> {
+        let count = |held: &Subscription| (held.paid, held.granted);
+        let was = |held: &Subscription| {
+            let known = before.subscriptions.iter().find(|known| known.seen.id == held.seen.id);
+            known.map_or((None, None), count)
+        };
+        let changed = after.subscriptions.iter().filter(|held| was(held) != count(held));
+        changed
+            .map(|held| Counted {
+                subscription: held.seen.id.clone(),
+                paid: held.paid,
+                granted: held.granted,
+            })
+            .collect()
     }
 }
 
@@ -245,25 +332,55 @@ impl TryFrom<String> for Hash {
 }
 
 impl From<Posting> for PostingTuple {
-    fn from(posting: Posting) -> PostingTuple {
-        (posting.from, posting.to, posting.amount, posting.lot, posting.at)
+    fn from(Posting { from, to, amount, lot, into, at }: Posting) -> PostingTuple {
+        match into {
+            Some(into) => PostingTuple::Between(from, to, amount, lot, at, into),
+            None => PostingTuple::Plain(from, to, amount, lot, at),
+        }
     }
 }
 
 impl From<PostingTuple> for Posting {
-    fn from((from, to, amount, lot, at): PostingTuple) -> Posting {
-        Posting { from, to, amount, lot, at }
+    fn from(tuple: PostingTuple) -> Posting {
+        match tuple {
+            PostingTuple::Between(from, to, amount, lot, at, into) => {
+                Posting { from, to, amount, lot, into: Some(into), at }
+            }
+            PostingTuple::Plain(from, to, amount, lot, at) => {
+                Posting { from, to, amount, lot, into: None, at }
+            }
+        }
+    }
+}
+
+impl From<Counted> for CountedTuple {
+    fn from(counted: Counted) -> CountedTuple {
+        (counted.subscription, counted.paid, counted.granted)
+    }
+}
+
+impl From<CountedTuple> for Counted {
+    fn from((subscription, paid, granted): CountedTuple) -> Counted {
+        Counted { subscription, paid, granted }
     }
 }
 
 impl From<Opened> for OpenedTuple {
-    fn from(opened: Opened) -> OpenedTuple {
-        (opened.lot, opened.source, opened.expires_at)
+    fn from(Opened { lot, source, expires_at, opened_at }: Opened) -> OpenedTuple {
+        match opened_at {
+            Some(at) => OpenedTuple::Earlier(lot, source, expires_at, at),
+            None => OpenedTuple::Now(lot, source, expires_at),
+        }
     }
 }
 
 impl From<OpenedTuple> for Opened {
-    fn from((lot, source, expires_at): OpenedTuple) -> Opened {
-        Opened { lot, source, expires_at }
+    fn from(tuple: OpenedTuple) -> Opened {
+        match tuple {
+            OpenedTuple::Earlier(lot, source, expires_at, at) => {
+                Opened { lot, source, expires_at, opened_at: Some(at) }
+            }
+            OpenedTuple::Now(lot, source, expires_at) => Opened { lot, source, expires_at, opened_at: None },
+        }
     }
 }

@@ -67,6 +67,7 @@ id!(/** Stripe's `pi_…`, or `cs_…` where a paid session has no intent. */ Pa
 id!(/** Stripe's `price_…`, or whatever an existing account calls its price. */ PriceId, "price id", stripe_object);
 id!(/** Stripe's `sub_…`. */ SubscriptionId, "subscription id", subscription);
 id!(/** Stripe's `in_…`. */ InvoiceId, "invoice id", invoice);
+id!(/** Ours, `hold_…`: tokens set aside. */ HoldId, "hold id", hold);
 id!(/** Stripe's `evt_…`. */ EventId, "event id", event);
 id!(/** A token package of the catalog. */ PackageId, "package id", catalog_word);
 id!(/** A plan of the catalog. */ PlanId, "plan id", catalog_word);
@@ -124,6 +125,10 @@ fn subscription(text: &str) -> Option<&'static str> {
 
 fn invoice(text: &str) -> Option<&'static str> {
     prefixed(text, "in_", "must start with `in_`")
+}
+
+fn hold(text: &str) -> Option<&'static str> {
+    prefixed(text, "hold_", "must start with `hold_`")
 }
 
 fn payment(text: &str) -> Option<&'static str> {

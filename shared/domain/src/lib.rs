@@ -10,6 +10,7 @@ pub mod decide;
 pub mod draft;
 pub mod entry;
 pub mod fault;
+pub mod hold;
 pub mod ids;
 pub mod item;
 pub mod lot;

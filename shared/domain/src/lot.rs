@@ -53,12 +53,27 @@ impl Lot {
 
     /// At its own end, or with the subscription that gave it.
     pub fn lapses_at(&self, subscriptions: &[Subscription]) -> Option<Time> {
-        let giver = self.id.subscription();
-        let giver = giver.and_then(|id| subscriptions.iter().find(|held| held.seen.id.as_str() == id));
-        match (self.expires_at, giver.and_then(|held| held.seen.end())) {
+        match (self.expires_at, self.giver(subscriptions).and_then(|giver| giver.seen.end())) {
             (Some(own), Some(end)) => Some(own.min(end)),
             (own, end) => own.or(end),
         }
+    }
+}
+
+impl Lot {
+    /// The subscription that it comes from.
+    pub(crate) fn giver<'a>(&self, subscriptions: &'a [Subscription]) -> Option<&'a Subscription> {
+        let id = self.id.subscription()?;
+        subscriptions.iter().find(|held| held.seen.id.as_str() == id)
+    }
+
+    /// Lots alike in this may merge.
+    pub(crate) fn kind(&self) -> (Source, Option<Time>) {
+        (self.source, self.expires_at)
+    }
+
+    pub(crate) fn with(&self, id: LotId, remaining: Tokens) -> Lot {
+        Lot { id, remaining, ..self.clone() }
     }
 }
 
@@ -84,8 +99,25 @@ impl LotId {
         LotId(format!("{subscription}:{window}{}", slot.index))
     }
 
+    /// What a subscription's slots left over.
+    pub fn rollover(subscription: &SubscriptionId) -> LotId {
+        LotId(format!("{subscription}:rollover"))
+    }
+
+    /// Many small lots of one source and one expiry in one. It keeps no payment; the payments' rows know how much.
+    pub fn merged(source: Source, expires_at: Option<Time>) -> LotId {
+        match expires_at {
+            Some(end) => LotId(format!("merged-{}-{}", source.name(), end.millis())),
+            None => LotId(format!("merged-{}", source.name())),
+        }
+    }
+
+    pub fn is_merged(&self) -> bool {
+        self.0.starts_with("merged-")
+    }
+
     /// The subscription that gave it, if one did.
-    fn subscription(&self) -> Option<&str> {
+    pub(crate) fn subscription(&self) -> Option<&str> {
         self.0.split_once(':').map(|(subscription, _)| subscription)
     }
 
@@ -100,6 +132,11 @@ impl LotId {
 }
 
 impl Source {
+    /// What a subscription gave has to be found again when it ends.
+    pub(crate) const fn merges(self) -> bool {
+        !matches!(self, Source::Allowance | Source::Rollover)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Source::Allowance => "allowance",

@@ -19,7 +19,7 @@ impl Tokens {
         self.0
     }
 
-    pub const fn is_zero(self) -> bool {
+    pub const fn is_zero(&self) -> bool {
         self.0 == 0
     }
 

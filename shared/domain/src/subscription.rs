@@ -5,16 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Allowance, Window};
 use crate::cause::Cause;
 use crate::ids::{CustomerId, InvoiceId, PaymentId, PlanId, PriceId, SubscriptionId};
-use crate::item::Interval;
+use crate::item::{Interval, Item};
+
 use crate::money::{Money, Tokens};
-use crate::time::{DAY_MS, Time};
+use crate::time::{DAY_MS, MINUTE_MS, Time};
 
 /// One subscription as the account keeps it. It leaves the account when Stripe has ended it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     pub seen: Seen,
-    /// The end of the last period that was paid for. Tokens drip up to here.
-    pub paid_through: Option<Time>,
+    /// The latest period that was paid for. Tokens drip up to its end.
+    pub paid: Option<Period>,
     /// The latest slot that was granted, so that none is granted twice.
     pub granted: Option<Granted>,
 }
@@ -48,9 +49,11 @@ pub struct Seen {
 
 /// Tokens granted in one slot of a drip, or in one period of a plan granted by invoices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(Time, Time, Tokens)", from = "(Time, Time, Tokens)")]
 pub struct Granted {
-    /// When the slot or period began.
     pub start: Time,
+    /// A slot that starts before this, whatever plan it is of, gets only what it brings more.
+    pub until: Time,
     pub tokens: Tokens,
 }
 
@@ -76,23 +79,40 @@ pub struct PaidInvoice {
     pub subscription: SubscriptionId,
     pub customer: Option<CustomerId>,
     pub paid: Money,
-    /// The price of its subscription line; of several, of the one that runs longest.
-    pub price: Option<PriceId>,
     /// Each intent that paid a part of it. None where nothing was to be paid.
     pub payments: Vec<(PaymentId, i64)>,
-    /// From the earliest start to the latest end of its subscription lines. Lines that give money back pay for
-    /// nothing; absent if there are no others.
-    pub period: Option<Period>,
+    /// What it charges the subscription for. Lines that give money back pay for nothing and are left out.
+    pub lines: Vec<InvoiceLine>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceLine {
+    pub price: Option<PriceId>,
+    pub period: Period,
+    /// Made by a change in mid-period.
+    pub proration: bool,
+}
+
+/// What an invoice paid for, read by the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidFor {
+    pub item: Item,
+    pub catalog: u32,
+    pub allowance: Option<Allowance>,
+    /// Absent where no line of it is the plan's.
+    pub period: Option<Period>,
+    /// Whether all it paid for is a change in mid-period.
+    pub proration: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "(Time, Time)", from = "(Time, Time)")]
 pub struct Period {
     pub start: Time,
     pub end: Time,
 }
 
-/// A Checkout for a plan that may still be paid. It keeps a second one of the same group from being opened.
+/// A Checkout for a plan that may have been paid, or may still be. It keeps a second one of the same group from being opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     pub group: String,
@@ -177,7 +197,9 @@ impl Seen {
     pub fn status_at(&self, now: Time) -> Status {
         match self.status {
             _ if self.has_ended(now) => Status::Canceled,
-            Status::Active if self.period_end.plus_ms(RENEWAL_GRACE_MS) < now => Status::PastDue,
+            Status::Active | Status::Trialing if self.period_end.plus_ms(RENEWAL_GRACE_MS) < now => {
+                Status::PastDue
+            }
             status => status,
         }
     }
@@ -199,8 +221,22 @@ impl Seen {
         }
     }
 
+    /// What began a moment from now by Stripe's clock has begun.
+    fn by_stripes_clock(&self, now: Time) -> Time {
+        let ahead_ms = self.anchor.millis().saturating_sub(now.millis());
+        if (0..MINUTE_MS).contains(&ahead_ms) { self.anchor } else { now }
+    }
+
     fn has_ended(&self, now: Time) -> bool {
         self.end().is_some_and(|end| end <= now)
+    }
+
+    /// How many unused tokens stay when a slot ends. None do when the subscription does.
+    pub fn rollover(&self) -> Tokens {
+        match self.allowance {
+            Some(Allowance::Tokens { rollover, .. }) => rollover,
+            Some(Allowance::Unlimited) | None => Tokens::ZERO,
+        }
     }
 
     /// What decides how tokens come in: while it stays the same, one cursor counts them.
@@ -237,58 +273,51 @@ impl Slot {
 
 impl Subscription {
     pub fn new(seen: Seen) -> Subscription {
-        Subscription { seen, paid_through: None, granted: None }
+        Subscription { seen, paid: None, granted: None }
     }
 
     /// What has come due by `now` of an allowance that drips, in closed form however long nobody looked.
     pub fn drip(&self, now: Time) -> Option<Due> {
-        let Some(Allowance::Tokens { count, every }) = self.seen.allowance else { return None };
-        if !self.seen.status.gives_access() {
+        let Some(Allowance::Tokens { count, every, .. }) = self.seen.allowance else { return None };
+        if !self.seen.status.gives_access() || self.seen.status == Status::Trialing {
             return None;
         }
+        let now = self.seen.by_stripes_clock(now);
         let last_moment = self.dripping_until()?.plus_ms(-1).min(now);
         let from = self.seen.trial_end.unwrap_or(self.seen.anchor);
-        if self.seen.status == Status::Trialing || last_moment < from {
+        if last_moment < from {
             return None;
         }
         let slot = Slot::at(self.seen.anchor, every, last_moment)?;
-        let first = Slot::at(self.seen.anchor, every, from)?.index;
-        let before = self.granted.filter(|granted| granted.start >= slot.start);
-        let is_done = before.is_some_and(|granted| granted.start > slot.start || granted.tokens >= count);
-        if is_done {
-            return None;
-        }
-        let left = before.map_or(count, |granted| count.saturating_sub(granted.tokens));
-        let granted = Granted { start: slot.start, tokens: count };
-        let running = slot.end > now && self.seen.end().is_none_or(|end| end > now);
-        let earlier = u64::try_from(slot.index - first.max(self.next_index(every))).unwrap_or(0);
+        let left = self.left_of(slot, count)?;
+        let first = Slot::at(self.seen.anchor, every, from)?.index.max(self.next_index(every));
+        let earlier = u64::try_from(slot.index - first).unwrap_or(0);
         let lapsed = count.saturating_mul(earlier);
+        let running = slot.end > now && self.seen.end().is_none_or(|end| end > now);
         let missed = match running {
             true => (lapsed, slot.start),
             false => (lapsed.saturating_add(left), self.seen.end().map_or(slot.end, |end| end.min(slot.end))),
         };
         let missed = Some(missed).filter(|(tokens, _)| !tokens.is_zero());
-        Some(Due { missed, grant: running.then_some((left, slot)), granted })
+        Some(Due { missed, grant: running.then_some((left, slot)), granted: self.granted_with(slot, count) })
     }
 
-    /// What a paid invoice grants, where the allowance comes with invoices: up to the plan's, once per period.
-    pub fn invoiced(&self, period: Period, now: Time) -> Option<Due> {
-        let Some(Allowance::Tokens { count, every: Window::Billing }) = self.seen.allowance else {
+    /// What a paid invoice grants, where the allowance of what it paid for comes with invoices:
+    /// up to the plan's, once per period.
+    pub fn invoiced(&self, paid_for: &PaidFor, paid: Money, now: Time) -> Option<Due> {
+        let Some(Allowance::Tokens { count, every: Window::Billing, .. }) = paid_for.allowance else {
             return None;
         };
-        if !self.seen.status.gives_access() || self.seen.trial_end.is_some_and(|end| period.end <= end) {
+        let period = paid_for.period.filter(|period| !paid_for.proration || self.has_paid_for(*period))?;
+        if paid.amount_minor == 0 && self.seen.trial_end.is_some_and(|end| period.end <= end) {
             return None;
         }
         // A change in mid-period is billed for the rest of it, but it is still the same period.
         let whole = Period { start: self.seen.period_start, end: self.seen.period_end };
         let slot = Slot::billed(if period.end == whole.end { whole } else { period });
-        let before = self.granted.filter(|granted| granted.start >= slot.start);
-        if before.is_some_and(|granted| granted.start > slot.start || granted.tokens >= count) {
-            return None;
-        }
-        let left = before.map_or(count, |granted| count.saturating_sub(granted.tokens));
+        let left = self.left_of(slot, count)?;
         let end = self.seen.end().map_or(slot.end, |end| end.min(slot.end));
-        let granted = Granted { start: slot.start, tokens: count };
+        let granted = self.granted_with(slot, count);
         match end > now {
             true => Some(Due { missed: None, grant: Some((left, slot)), granted }),
             false => Some(Due { missed: Some((left, end)), grant: None, granted }),
@@ -299,32 +328,60 @@ impl Subscription {
     pub fn see(&mut self, seen: Seen, now: Time) {
         let terms_change = self.seen.terms() != seen.terms();
         self.seen = seen;
-        let every = match self.seen.allowance {
-            Some(Allowance::Tokens { every, .. }) => every,
-            Some(Allowance::Unlimited) | None => return,
-        };
-        // Under new terms the slots before the running one are nobody's; what it was granted already counts.
-        let slot = Slot::at(self.seen.anchor, every, now).filter(|_| terms_change);
-        if let Some(slot) = slot
-            && self.granted.is_none_or(|granted| granted.start < slot.start)
-        {
-            self.granted = Some(Granted { start: slot.start, tokens: Tokens::ZERO });
+        if terms_change {
+            self.skip_to(now);
         }
     }
 
-    pub fn pay_through(&mut self, end: Time) {
-        self.paid_through = self.paid_through.max(Some(end));
+    /// A later period counts, whichever was heard of first: what was given up for another is not paid any more.
+    pub fn pay(&mut self, paid_for: &PaidFor) {
+        let Some(period) = paid_for.period else { return };
+        // A change within a month that is not paid does not pay the month.
+        if paid_for.proration && !self.has_paid_for(period) {
+            return;
+        }
+        if self.paid.is_none() {
+            self.skip_to(period.start);
+        }
+        self.paid = self.paid.max(Some(period));
+    }
+
+    /// Slots before the one around this moment are nobody's; what it was granted already counts.
+    fn skip_to(&mut self, moment: Time) {
+        let Some(Allowance::Tokens { every, .. }) = self.seen.allowance else { return };
+        let Some(slot) = Slot::at(self.seen.anchor, every, moment) else { return };
+        if self.granted.is_none_or(|granted| granted.until <= slot.start) {
+            self.granted = Some(Granted { start: slot.start, until: slot.start, tokens: Tokens::ZERO });
+        }
+    }
+
+    fn has_paid_for(&self, period: Period) -> bool {
+        self.paid.is_some_and(|paid| paid.start <= period.start && period.start < paid.end)
     }
 
     /// The end of what was paid for, or of the subscription itself.
     fn dripping_until(&self) -> Option<Time> {
-        let paid_through = self.paid_through?;
+        let paid_through = self.paid?.end;
         Some(self.seen.end().map_or(paid_through, |end| end.min(paid_through)))
+    }
+
+    /// What a slot brings beyond what was granted for the same time already. `None` if that is nothing.
+    fn left_of(&self, slot: Slot, count: Tokens) -> Option<Tokens> {
+        let before = self.granted.filter(|granted| slot.start < granted.until);
+        let left = before.map_or(count, |granted| count.saturating_sub(granted.tokens));
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn granted_with(&self, slot: Slot, tokens: Tokens) -> Granted {
+        let before = self.granted.filter(|granted| slot.start < granted.until);
+        let until = before.map_or(slot.end, |granted| granted.until.max(slot.end));
+        Granted { start: slot.start, until, tokens }
     }
 
     /// The first slot that may still be granted whole.
     fn next_index(&self, every: Window) -> i64 {
-        let last = self.granted.and_then(|granted| Slot::at(self.seen.anchor, every, granted.start));
+        let last =
+            self.granted.and_then(|granted| Slot::at(self.seen.anchor, every, granted.until.plus_ms(-1)));
         last.map_or(0, |slot| slot.index + 1)
     }
 }
@@ -338,5 +395,17 @@ impl From<Period> for (Time, Time) {
 impl From<(Time, Time)> for Period {
     fn from((start, end): (Time, Time)) -> Period {
         Period { start, end }
+    }
+}
+
+impl From<Granted> for (Time, Time, Tokens) {
+    fn from(granted: Granted) -> (Time, Time, Tokens) {
+        (granted.start, granted.until, granted.tokens)
+    }
+}
+
+impl From<(Time, Time, Tokens)> for Granted {
+    fn from((start, until, tokens): (Time, Time, Tokens)) -> Granted {
+        Granted { start, until, tokens }
     }
 }

@@ -3,6 +3,7 @@
 use domain::catalog::Catalog;
 use domain::decide::Refusal;
 use domain::fault::Fault;
+use domain::hold::MOST_HOLDS;
 use domain::item::Item;
 use domain::money::Tokens;
 use domain::view::PackageView;
@@ -46,12 +47,15 @@ codes! {
     NotFound = "not_found", 404, "Not found";
     CheckoutExpired = "checkout_expired", 409, "This checkout can no longer be opened";
     AlreadySubscribed = "already_subscribed", 409, "A subscription of this kind is live";
+    AlreadyResolved = "already_resolved", 409, "This hold was captured or released before";
     TooLarge = "too_large", 413, "The request is too large";
     UnknownAction = "unknown_action", 422, "No such action";
     UnknownPackage = "unknown_package", 422, "No such package";
     UnknownPlan = "unknown_plan", 422, "No such plan";
     TokensOutOfRange = "tokens_out_of_range", 422, "The number of tokens does not fit";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request";
+    BeyondHold = "beyond_hold", 422, "More than the hold has";
+    TooManyHolds = "too_many_holds", 429, "Too many holds are open";
     Internal = "internal", 500, "Something broke on our side";
     StripeRefused = "stripe_refused", 502, "Stripe refused";
     StripeUnavailable = "stripe_unavailable", 503, "Stripe cannot be reached";
@@ -115,6 +119,19 @@ impl Problem {
                 Code::TokensOutOfRange,
                 format!("no account holds more than {} tokens", Tokens::MAX),
             ),
+            Refusal::TooManyHolds => {
+                let detail =
+                    format!("an account has at most {MOST_HOLDS} open holds; capture or release one");
+                Problem::new(Code::TooManyHolds, detail)
+            }
+            Refusal::NoSuchHold(hold) => {
+                let detail = format!("you have no open hold {hold}: it has expired, or never was");
+                Problem::new(Code::NotFound, detail)
+            }
+            Refusal::BeyondHold { held } => {
+                let detail = format!("the hold has {held} tokens; capture as many or fewer");
+                Problem::new(Code::BeyondHold, detail).with("held", held.get())
+            }
             Refusal::AlreadySubscribed(seen) => {
                 let detail = format!("`{}` is subscribed to already; change it, or end it first", seen.plan);
                 let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});

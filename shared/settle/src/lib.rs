@@ -25,7 +25,7 @@ pub struct Settle {
     stack: String,
 }
 
-/// A request calls Stripe at most twice, and has to answer before Lambda ends it after 28 s.
+/// One call's; a request may make several, and bounds them all together.
 const STRIPE_BUDGET: Duration = Duration::from_secs(9);
 
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,15 @@
 //! Subscriptions: an event only says where to look. What is there moves the books, whatever was heard before.
 
+use domain::account::Account;
 use domain::catalog::PlanSold;
 use domain::cause::Cause;
-use domain::decide::{Act, Command};
+use domain::decide::{Act, Command, observe};
 use domain::ids::{PriceId, SubscriptionId, UserId};
 use domain::item::Item;
 use domain::money::Money;
-use domain::subscription::{PaidInvoice, Seen};
+use domain::subscription::{InvoiceLine, PaidFor, PaidInvoice, Period, Seen, Status};
 use domain::time::Time;
-use store::{Applied, Look, Observed, StoreError};
+use store::{Applied, Observed, StoreError};
 use stripe_api::{Subscription, SubscriptionItem};
 
 use crate::owner::Owner;
@@ -25,6 +26,13 @@ pub enum Synced {
     AnotherStack,
     /// Stripe has no such subscription.
     Missing,
+}
+
+/// What Stripe says: of the invoices first, so that what is known of the subscription is never older than what
+/// is booked for it.
+struct Look {
+    invoices: Vec<PaidInvoice>,
+    seen: Seen,
 }
 
 /// Why a look found nothing for the account it was meant for.
@@ -77,33 +85,48 @@ impl Settle {
     }
 
     async fn sync_of(&self, user: &UserId, id: &SubscriptionId, now: Time) -> Result<Synced, Stop> {
-        let look = || self.look(id, user, now);
-        let Observed { look, news } = self.store.observe(user, look, now).await?;
+        let look = |account| self.look(id, account, now);
+        let decide = |account: &Account, look: &Look| observe(account, &look.seen, now);
+        let Observed { look, news } = self.store.observe(user, look, decide).await?;
         let mut entries = u32::from(news.is_some());
-        let invoices = self.stripe.paid_invoices(id).await?;
-        let causes: Vec<Cause> = invoices.iter().map(|invoice| Cause::Invoice(invoice.id.clone())).collect();
+        let causes: Vec<Cause> = look.invoices.iter().map(|paid| Cause::Invoice(paid.id.clone())).collect();
         let unbooked = self.store.unbooked(&causes).await?;
-        for (invoice, cause) in
-            invoices.into_iter().zip(&causes).filter(|(_, cause)| unbooked.contains(cause))
-        {
-            entries += u32::from(self.book(user, invoice, cause, &look.seen, now).await?);
+        for (invoice, cause) in look.invoices.into_iter().zip(&causes) {
+            if unbooked.contains(&cause) {
+                entries += u32::from(self.book(user, invoice, cause, &look.seen, now).await?);
+            }
         }
         Ok(Synced::Settled { user: user.clone(), news: entries })
     }
 
     /// Asks Stripe what a user's subscription is now.
-    async fn look(&self, id: &SubscriptionId, user: &UserId, now: Time) -> Result<Look, Stop> {
-        let (found, owner) = self.find(id).await?;
-        if owner != *user {
-            return Err(Stop::Owner(owner));
+    async fn look(&self, id: &SubscriptionId, account: Account, now: Time) -> Result<Look, Stop> {
+        let held = account.subscriptions.into_iter().find(|held| held.seen.id == *id).map(|held| held.seen);
+        let invoices = self.stripe.paid_invoices(id).await?;
+        let (found, owner) = match (self.find(id).await, held.clone()) {
+            // What the account has and is not, or not its own any more, has ended for it.
+            (Err(Stop::Aside(Synced::Missing | Synced::AnotherStack)), Some(held)) => {
+                return Ok(Look { invoices: Vec::new(), seen: gone(held, now) });
+            }
+            (found, _) => found?,
+        };
+        if owner != account.user {
+            return match held {
+                Some(held) => Ok(Look { invoices: Vec::new(), seen: gone(held, now) }),
+                None => Err(Stop::Owner(owner)),
+            };
         }
+        let pin = found.envelope.catalog.or(held.as_ref().map(|held| held.catalog));
         for item in &found.items {
-            if let Some(plan) = self.plan_sold(&item.price, found.envelope.catalog, now).await? {
-                let seen = seen(&found, item, plan);
-                return Ok(Look { seen, customer: found.customer });
+            if let Some(plan) = self.plan_sold(&item.price, pin, now).await? {
+                return Ok(Look { invoices, seen: seen(&found, item, plan) });
             }
         }
-        Err(Stop::Aside(Synced::Unclaimed("no plan")))
+        // For nothing that we know; if it was for a plan once, its status and its end still count.
+        match held {
+            Some(held) => Ok(Look { invoices, seen: unmapped(&found, held) }),
+            None => Err(Stop::Aside(Synced::Unclaimed("no plan"))),
+        }
     }
 
     /// A subscription and its owner.
@@ -125,16 +148,11 @@ impl Settle {
         seen: &Seen,
         now: Time,
     ) -> Result<bool, SettleError> {
-        let plan = match &invoice.price {
-            Some(price) => self.plan_sold(price, Some(seen.catalog), now).await?,
-            None => None,
-        };
-        // An invoice without a line that we know is the subscription's all the same.
-        let (item, catalog) = match plan {
-            Some(plan) => (Item::Plan { id: plan.plan, interval: plan.interval }, plan.catalog),
-            None => (Item::Plan { id: seen.plan.clone(), interval: seen.interval }, seen.catalog),
-        };
-        let act = Act::Invoice { invoice, item, catalog };
+        let paid_for = self.paid_for(&invoice, seen, now).await?;
+        if paid_for.period.is_none() {
+            tracing::warn!(%cause, subscription = %invoice.subscription, "an invoice pays for no plan");
+        }
+        let act = Act::Invoice { invoice, paid_for };
         let command = Command { cause: cause.clone(), request: None, act };
         match self.store.apply(user, &command, &self.catalogs, now).await? {
             Applied::Done(_) => Ok(true),
@@ -144,6 +162,35 @@ impl Settle {
             }
             Applied::KeyReused => Err(StoreError::Refused(format!("{cause} is no client's key")).into()),
         }
+    }
+
+    /// Reads an invoice's lines: the plan's own period, or else a change within one. Lines of other prices pay for
+    /// other things.
+    async fn paid_for(&self, invoice: &PaidInvoice, seen: &Seen, now: Time) -> Result<PaidFor, StoreError> {
+        let mut plans: Vec<(&InvoiceLine, PlanSold)> = Vec::new();
+        for line in &invoice.lines {
+            let Some(price) = &line.price else { continue };
+            if let Some(plan) = self.plan_sold(price, Some(seen.catalog), now).await? {
+                plans.push((line, plan));
+            }
+        }
+        let latest = plans.into_iter().max_by_key(|(line, _)| (!line.proration, line.period.end));
+        Ok(match latest {
+            Some((line, plan)) => PaidFor {
+                item: Item::Plan { id: plan.plan, interval: plan.interval },
+                catalog: plan.catalog,
+                allowance: plan.allowance,
+                period: Some(line.period).filter(|Period { start, end }| start < end),
+                proration: line.proration,
+            },
+            None => PaidFor {
+                item: Item::Plan { id: seen.plan.clone(), interval: seen.interval },
+                catalog: seen.catalog,
+                allowance: None,
+                period: None,
+                proration: false,
+            },
+        })
     }
 
     /// The plan that a price sells: in the version that is pinned, else in today's, else in the first that sold it.
@@ -166,6 +213,17 @@ impl Settle {
         let published = self.catalogs.version(first).await?;
         Ok(published.and_then(|published| published.plan_sold_as(price)))
     }
+}
+
+/// As if Stripe had ended it now.
+fn gone(held: Seen, now: Time) -> Seen {
+    Seen { status: Status::Canceled, ended_at: Some(now), ..held }
+}
+
+/// What is left to say of a subscription whose price sells none of our plans any more.
+fn unmapped(found: &Subscription, held: Seen) -> Seen {
+    let (cancel_at, ended_at, trial_end) = (found.cancel_at, found.ended_at, found.trial_end);
+    Seen { status: found.status, cancel_at, ended_at, trial_end, ..held }
 }
 
 /// What Stripe says, in the catalog's words.

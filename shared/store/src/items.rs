@@ -7,14 +7,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::Account;
 use domain::catalog::Allowance;
 use domain::cause::Cause;
-use domain::decide::PaymentRow;
+use domain::decide::{Funded, PaymentRow, PaymentStatus};
 use domain::entry::{Entry, Hash, Sealed};
-use domain::ids::{CustomerId, PlanId, PriceId, SubscriptionId, UserId};
+use domain::hold::Hold;
+use domain::ids::{CustomerId, HoldId, PaymentId, PlanId, PriceId, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::item::Item as Sold;
 use domain::lot::{Lot, LotId, Source};
 use domain::money::{Currency, Money, Tokens};
-use domain::subscription::{Granted, Opening, Seen, Status, Subscription};
+use domain::subscription::{Granted, Opening, Period, Seen, Status, Subscription};
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -45,10 +46,14 @@ struct AccountItem {
     openings: Vec<OpeningTuple>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lots: Vec<LotTuple>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<HoldTuple>,
     #[serde(default)]
     debt: Tokens,
 }
 
+/// When it releases itself, what it took of each lot, and what from nowhere.
+type HoldTuple = (HoldId, Time, Vec<LotTuple>, Tokens);
 type LotTuple = (LotId, Source, Tokens, Option<Time>, Time);
 type OpeningTuple = (String, PlanId, Cause, Time);
 /// What it is, how it stands, when, and what the books count for it.
@@ -56,16 +61,17 @@ type SubscriptionTuple = (WhatTuple, Status, WhenTuple, CountedTuple);
 type WhatTuple = (SubscriptionId, PlanId, String, u32, Interval, i64, Currency, Option<Allowance>);
 /// Anchor, period, trial's end, when it is to be canceled, when it ended.
 type WhenTuple = (Time, Time, Time, Option<Time>, Option<Time>, Option<Time>);
-/// Paid through; the start of the last slot granted, and how much in it.
-type CountedTuple = (Option<Time>, Option<(Time, Tokens)>);
+/// The latest period paid for; the last slot granted, and how much in it.
+type CountedTuple = (Option<Period>, Option<Granted>);
 
 pub fn from_account(account: &Account) -> Item {
-    let tuple = |lot: &Lot| (lot.id.clone(), lot.source, lot.remaining, lot.expires_at, lot.opened_at);
     let opening = |opening: &Opening| {
         (opening.group.clone(), opening.plan.clone(), opening.cause.clone(), opening.until)
     };
+    let plain = account.subscriptions.is_empty() && account.openings.is_empty() && account.holds.is_empty();
     let item = AccountItem {
-        format: ACCOUNT_FORMAT,
+        // What the first format can say is written in it, so that functions may run side by side.
+        format: if plain { 1 } else { ACCOUNT_FORMAT },
         seq: account.seq,
         obs: account.obs,
         at: account.at,
@@ -73,7 +79,8 @@ pub fn from_account(account: &Account) -> Item {
         customer: account.customer.clone(),
         subscriptions: account.subscriptions.iter().map(from_subscription).collect(),
         openings: account.openings.iter().map(opening).collect(),
-        lots: account.lots.iter().map(tuple).collect(),
+        lots: account.lots.iter().map(from_lot).collect(),
+        holds: account.holds.iter().map(from_hold).collect(),
         debt: account.debt,
     };
     keyed(schema::account(&account.user), &item)
@@ -89,13 +96,6 @@ pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
     }
     let openings =
         stored.openings.into_iter().map(|(group, plan, cause, until)| Opening { group, plan, cause, until });
-    let lots = stored.lots.into_iter().map(|(id, source, remaining, expires_at, opened_at)| Lot {
-        id,
-        source,
-        remaining,
-        expires_at,
-        opened_at,
-    });
     Ok(Account {
         user,
         seq: stored.seq,
@@ -105,9 +105,26 @@ pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
         customer: stored.customer,
         subscriptions: stored.subscriptions.into_iter().map(to_subscription).collect(),
         openings: openings.collect(),
-        lots: lots.collect(),
+        lots: stored.lots.into_iter().map(to_lot).collect(),
+        holds: stored.holds.into_iter().map(to_hold).collect(),
         debt: stored.debt,
     })
+}
+
+fn from_lot(lot: &Lot) -> LotTuple {
+    (lot.id.clone(), lot.source, lot.remaining, lot.expires_at, lot.opened_at)
+}
+
+fn to_lot((id, source, remaining, expires_at, opened_at): LotTuple) -> Lot {
+    Lot { id, source, remaining, expires_at, opened_at }
+}
+
+fn from_hold(hold: &Hold) -> HoldTuple {
+    (hold.id.clone(), hold.expires_at, hold.parts.iter().map(from_lot).collect(), hold.unlimited)
+}
+
+fn to_hold((id, expires_at, parts, unlimited): HoldTuple) -> Hold {
+    Hold { id, expires_at, parts: parts.into_iter().map(to_lot).collect(), unlimited }
 }
 
 fn from_subscription(held: &Subscription) -> SubscriptionTuple {
@@ -117,14 +134,14 @@ fn from_subscription(held: &Subscription) -> SubscriptionTuple {
         (seen.id, seen.plan, seen.group, seen.catalog, seen.interval, amount, currency, seen.allowance),
         seen.status,
         (seen.anchor, seen.period_start, seen.period_end, seen.trial_end, seen.cancel_at, seen.ended_at),
-        (held.paid_through, held.granted.map(|granted| (granted.start, granted.tokens))),
+        (held.paid, held.granted),
     )
 }
 
 fn to_subscription((what, status, when, counted): SubscriptionTuple) -> Subscription {
     let (id, plan, group, catalog, interval, amount_minor, currency, allowance) = what;
     let (anchor, period_start, period_end, trial_end, cancel_at, ended_at) = when;
-    let (paid_through, granted) = counted;
+    let (paid, granted) = counted;
     let seen = Seen {
         id,
         plan,
@@ -141,8 +158,7 @@ fn to_subscription((what, status, when, counted): SubscriptionTuple) -> Subscrip
         ended_at,
         allowance,
     };
-    let granted = granted.map(|(start, tokens)| Granted { start, tokens });
-    Subscription { seen, paid_through, granted }
+    Subscription { seen, paid, granted }
 }
 
 /// The body is what is hashed; the readable attributes beside it repeat it for people and filters.
@@ -187,25 +203,57 @@ struct PaymentItem {
     paid: i64,
     currency: Currency,
     granted: Tokens,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    funded: Vec<(LotId, Source, Tokens, Option<Time>)>,
     reversed: i64,
     taken: Tokens,
+    #[serde(default)]
+    reversals: u32,
     status: String,
     at: Time,
 }
 
 pub fn from_payment(user: &UserId, row: &PaymentRow) -> Item {
+    let funded = |lot: &Funded| (lot.lot.clone(), lot.source, lot.tokens, lot.expires_at);
     let item = PaymentItem {
         item: row.item.clone(),
         paid: row.paid.amount_minor,
         currency: row.paid.currency,
         granted: row.granted,
+        funded: row.funded.iter().map(funded).collect(),
         reversed: row.reversed_minor,
         taken: row.taken,
+        reversals: row.reversals,
         status: row.status.name().to_owned(),
         at: row.at,
     };
     let index = schema::payment_search(row.status, &row.payment, row.at);
     indexed(keyed(schema::payment(user, &row.payment), &item), (schema::GSI2_PK, schema::GSI2_SK), index)
+}
+
+pub fn to_payment(payment: PaymentId, item: Item) -> Result<PaymentRow, BadItem> {
+    let stored: PaymentItem = read("payment", item)?;
+    let status = PaymentStatus::ALL.into_iter().find(|status| status.name() == stored.status);
+    let status =
+        status.ok_or_else(|| BadItem(format!("{payment} has the unknown status {}", stored.status)))?;
+    let funded = stored.funded.into_iter().map(|(lot, source, tokens, expires_at)| Funded {
+        lot,
+        source,
+        tokens,
+        expires_at,
+    });
+    Ok(PaymentRow {
+        payment,
+        item: stored.item,
+        paid: Money { amount_minor: stored.paid, currency: stored.currency },
+        granted: stored.granted,
+        funded: funded.collect(),
+        reversed_minor: stored.reversed,
+        taken: stored.taken,
+        reversals: stored.reversals,
+        status,
+        at: stored.at,
+    })
 }
 
 #[derive(Serialize, Deserialize)]

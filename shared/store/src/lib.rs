@@ -20,15 +20,16 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedC
 use aws_sdk_dynamodb::{Client, config};
 use domain::account::Account;
 use domain::cause::Cause;
+use domain::decide::PaymentRow;
 use domain::entry::Entry;
-use domain::ids::UserId;
+use domain::ids::{PaymentId, UserId};
 
 pub use apply::Applied;
 pub use catalogs::Catalogs;
 pub use error::StoreError;
 use items::Item;
 pub use meter::{Meter, Spent};
-pub use observe::{Look, Observed};
+pub use observe::Observed;
 pub use pointers::{Unclaimed, WebhookAudit};
 use schema::Key;
 
@@ -98,6 +99,16 @@ impl Store {
     pub async fn entry(&self, cause: &Cause) -> Result<Option<Entry>, StoreError> {
         let item = self.get(schema::entry(cause), Read::Consistent).await?;
         Ok(item.map(items::to_entry).transpose()?)
+    }
+
+    /// The row of a user's payment.
+    pub async fn payment(
+        &self,
+        user: &UserId,
+        payment: &PaymentId,
+    ) -> Result<Option<PaymentRow>, StoreError> {
+        let item = self.get(schema::payment(user, payment), Read::Consistent).await?;
+        Ok(item.map(|item| items::to_payment(payment.clone(), item)).transpose()?)
     }
 
     /// Those causes that the books do not have yet.

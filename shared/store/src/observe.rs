@@ -4,26 +4,18 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
 use domain::account::Account;
-use domain::decide::{Fence, observe};
+use domain::decide::{Change, Fence};
 use domain::entry::Entry;
-use domain::ids::{CustomerId, UserId};
-use domain::subscription::Seen;
-use domain::time::Time;
+use domain::ids::UserId;
 
 use crate::apply::{Attempt, Contention, unmoved};
 use crate::{Read, Store, StoreError, items};
 
-/// What Stripe says of one subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    pub seen: Seen,
-    pub customer: Option<CustomerId>,
-}
-
 /// What came of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    pub look: Look,
+pub struct Observed<L> {
+    /// The look that was written, or that showed nothing new.
+    pub look: L,
     /// Where it was news: the entry that says so.
     pub news: Option<Entry>,
 }
@@ -41,28 +33,38 @@ enum Written {
 impl Store {
     /// Reads the account, looks, decides and writes, in this order: a write holds only if nobody looked in between.
     /// `look` asks Stripe; if somebody else looked since the account was read, it is asked again.
-    pub async fn observe<E, F>(&self, user: &UserId, look: impl Fn() -> F, now: Time) -> Result<Observed, E>
+    pub async fn observe<L, E, F>(
+        &self,
+        user: &UserId,
+        look: impl Fn(Account) -> F,
+        decide: impl Fn(&Account, &L) -> Option<Change>,
+    ) -> Result<Observed<L>, E>
     where
         E: From<StoreError>,
-        F: Future<Output = Result<Look, E>>,
+        F: Future<Output = Result<L, E>>,
     {
         let mut account = self.account(user, Read::Consistent).await?;
         for _ in 0..LOOKS {
-            let look = look().await?;
-            match self.settle_look(account, &look, now).await? {
+            let look = look(account.clone()).await?;
+            let decide = |account: &Account| decide(account, &look);
+            match self.settle_look(account, decide).await? {
                 Written::Settled(news) => return Ok(Observed { look, news }),
                 Written::Moved(moved) => account = moved,
             }
         }
-        Err(StoreError::Busy("others keep looking at this subscription".to_owned()).into())
+        Err(StoreError::Busy("others keep looking at the same".to_owned()).into())
     }
 
     /// Writes one look. `Moved` means that somebody else looked meanwhile, so this look may be the older one.
-    async fn settle_look(&self, account: Account, look: &Look, now: Time) -> Result<Written, StoreError> {
+    async fn settle_look(
+        &self,
+        account: Account,
+        decide: impl Fn(&Account) -> Option<Change>,
+    ) -> Result<Written, StoreError> {
         let mut contention = Contention::within(self.budget);
         let mut known = account;
         loop {
-            let change = observe(&known, &look.seen, look.customer.as_ref(), now);
+            let change = decide(&known);
             let attempt = match &change {
                 Some(change) => self.commit(change).await,
                 None => self.note_look(&known).await,
@@ -87,9 +89,7 @@ impl Store {
             if moved.obs != known.obs {
                 return Ok(Written::Moved(moved));
             }
-            if moved.seq != known.seq {
-                contention.wait("others keep writing this account").await?;
-            }
+            contention.wait("others keep writing this account").await?;
             known = moved;
         }
     }

@@ -19,6 +19,8 @@
 //! |--------------------------------|----------------------------------------------|
 //! | `pay:<pi_…>` (or `pay:<cs_…>`) | money arrived (a free session has no intent) |
 //! | `inv:<in_…>`                   | an invoice of a subscription was paid        |
+//! | `rev:<payment>:<n>`            | more or less of a payment is reversed        |
+//! | `hold:<id>:end`                | a hold was captured or released              |
 //! | `req:<user>:<operation>:<key>` | a client asked, with its `Idempotency-Key`   |
 //! | `obs:<user>:<seq>`             | Stripe was looked at, and something was new  |
 
@@ -134,7 +136,7 @@ fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
 #[cfg(test)]
 mod tests {
     use domain::cause::Operation;
-    use domain::ids::{InvoiceId, RequestKey};
+    use domain::ids::{HoldId, InvoiceId, RequestKey};
 
     use super::*;
 
@@ -152,6 +154,8 @@ mod tests {
             entry(&Cause::Payment(pi.clone())),
             entry(&request),
             entry(&Cause::Invoice(InvoiceId::parse("in_1").unwrap())),
+            entry(&Cause::Reversal { payment: pi.clone(), number: 2 }),
+            entry(&Cause::HoldEnd(HoldId::parse("hold_1").unwrap())),
             entry(&Cause::Seen { user: user.clone(), seq: 7 }),
             journal(&user, 7),
             result(&request),
@@ -173,6 +177,8 @@ mod tests {
                 "E#pay:pi_1 / E",
                 "E#req:auth0|a%23b:consume:k%3A1 / E",
                 "E#inv:in_1 / E",
+                "E#rev:pi_1:2 / E",
+                "E#hold:hold_1:end / E",
                 "E#obs:auth0|a%23b:7 / E",
                 "U#auth0|a%23b / 0000000000000007",
                 "E#req:auth0|a%23b:consume:k%3A1 / R",

@@ -1,7 +1,7 @@
 //! Invoices: what was paid for which stretch of a subscription.
 
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId};
-use domain::subscription::{PaidInvoice, Period};
+use domain::subscription::{InvoiceLine, PaidInvoice, Period};
 use domain::time::Time;
 use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
 use stripe_client_core::PaginationExt;
@@ -51,17 +51,15 @@ impl Stripe {
         let id = InvoiceId::parse(invoice.id.as_ref().map_or("", |id| id.as_str())).map_err(unreadable)?;
         // Credits and charges for changes come first in them, so the period itself may be beyond the inline ones.
         let lines = paging::all(invoice.lines.into_paginator(), self.call(INVOICE)).await?;
-        let billed: Vec<&InvoiceLineItem> =
-            lines.iter().filter(|line| is_billed(line, subscription)).collect();
+        let billed = lines.iter().filter(|line| is_billed(line, subscription));
         let payments = invoice.payments.map(|payments| payments.data).unwrap_or_default();
         Ok(PaidInvoice {
             id,
             subscription: subscription.clone(),
             customer: invoice.customer.and_then(|customer| CustomerId::parse(customer.id().as_str()).ok()),
             paid: money::read(invoice.amount_paid, &invoice.currency).map_err(unreadable)?,
-            price: price(&billed),
-            payments: payments.iter().filter_map(intent).collect(),
-            period: period(&billed),
+            payments: by_intent(&payments),
+            lines: billed.map(line).collect(),
         })
     }
 }
@@ -78,17 +76,27 @@ fn is_billed(line: &InvoiceLineItem, subscription: &SubscriptionId) -> bool {
     is_of && !is_credit
 }
 
-/// Of several lines that run equally long, the dearest one's.
-fn price(billed: &[&InvoiceLineItem]) -> Option<PriceId> {
-    let line = billed.iter().max_by_key(|line| (line.period.end - line.period.start, line.amount))?;
-    let details = line.pricing.as_ref()?.price_details.as_ref()?;
-    PriceId::parse(details.price.id().as_str()).ok()
+fn line(line: &InvoiceLineItem) -> InvoiceLine {
+    let pricing = line.pricing.as_ref().and_then(|pricing| pricing.price_details.as_ref());
+    let details = line.parent.as_ref().and_then(|parent| parent.subscription_item_details.as_ref());
+    let at = Time::from_seconds;
+    InvoiceLine {
+        price: pricing.and_then(|details| PriceId::parse(details.price.id().as_str()).ok()),
+        period: Period { start: at(line.period.start), end: at(line.period.end) },
+        proration: details.is_some_and(|details| details.proration),
+    }
 }
 
-fn period(billed: &[&InvoiceLineItem]) -> Option<Period> {
-    let start = billed.iter().map(|line| line.period.start).min()?;
-    let end = billed.iter().map(|line| line.period.end).max()?;
-    Some(Period { start: Time::from_seconds(start), end: Time::from_seconds(end) })
+/// How much each intent paid, should one have paid in parts.
+fn by_intent(payments: &[InvoicePayment]) -> Vec<(PaymentId, i64)> {
+    let mut paid: Vec<(PaymentId, i64)> = Vec::new();
+    for (intent, amount_minor) in payments.iter().filter_map(intent) {
+        match paid.iter_mut().find(|(known, _)| *known == intent) {
+            Some((_, sum)) => *sum = sum.saturating_add(amount_minor),
+            None => paid.push((intent, amount_minor)),
+        }
+    }
+    paid
 }
 
 /// The intent that paid a part of an invoice. Money that came outside of Stripe has none.

@@ -108,7 +108,10 @@ async fn anybody_may_read_the_price_list() {
     let ids: Vec<_> = plans.iter().map(|plan| plan["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["free", "premium", "elite"]);
     assert_eq!(plans[1]["prices"], json!([{ "interval": "month", "amount_minor": 999, "currency": "eur" }]));
-    assert_eq!(plans[1]["tokens"], json!({ "count": 500, "every": "week", "unlimited": false }));
+    assert_eq!(
+        plans[1]["tokens"],
+        json!({ "count": 500, "every": "week", "rollover": 0, "unlimited": false })
+    );
     assert_eq!(plans[2]["description"], "Elite tier subscription");
 }
 

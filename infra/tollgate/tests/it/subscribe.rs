@@ -341,6 +341,8 @@ async fn a_subscription_whose_events_were_lost_still_bars_a_second_one() {
     let world = World::without_webhooks().await;
     let ada = world.user("ada");
     subscribe(&world, &ada, "premium").await;
+    // The checkout's own time is over, but it was paid before.
+    world.advance("3h").await;
     ada.post("/v1/me/checkout", json!({ "plan": "elite" })).await.expect_problem(409, "already_subscribed");
     assert_eq!(plan(&ada).await.0, "premium", "asking was enough to learn of it");
 }
@@ -368,6 +370,50 @@ async fn an_open_checkout_for_the_same_plan_is_used_again_and_for_another_is_clo
     assert_ne!(world.pay(&first, PAID).await.status, StatusCode::OK);
     assert_eq!(world.pay(&second, PAID).await.status, StatusCode::OK);
     until_plan(&ada, "elite", "active").await;
+}
+
+#[tokio::test]
+async fn a_second_key_for_the_same_plan_keeps_its_answer_when_the_first_is_paid() {
+    let world = World::new().await;
+    let ada = world.user("ada");
+    let first = ada.post_once("/v1/me/checkout", "one", json!({ "plan": "premium" })).await;
+    let second = ada.post_once("/v1/me/checkout", "two", json!({ "plan": "premium" })).await;
+    assert_eq!((second.status, &second.json["id"]), (StatusCode::CREATED, &first.json["id"]));
+    world.pay(first.json["id"].as_str().unwrap(), PAID).await;
+    until_plan(&ada, "premium", "active").await;
+    let again = ada.post_once("/v1/me/checkout", "two", json!({ "plan": "premium" })).await;
+    assert_eq!((&again.json["id"], &again.json["status"]), (&first.json["id"], &json!("complete")));
+    let other = ada.post_once("/v1/me/checkout", "two", json!({ "plan": "elite" })).await;
+    other.expect_problem(422, "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn a_subscription_moved_to_a_price_that_is_no_plans_still_falls_behind_and_ends() {
+    let world = World::without_webhooks().await;
+    let ada = world.user("ada");
+    let session = subscribe(&world, &ada, "premium").await;
+    ada.get(&format!("/v1/me/checkout/{session}")).await;
+    let id = subscription(&ada).await;
+    let subscribed = world.stripe(&format!("/v1/subscriptions/{id}")).await;
+    let item = &subscribed["items"]["data"][0];
+    let price = format!(
+        "product={}&currency=eur&unit_amount=777&recurring[interval]=month&lookup_key=odd",
+        item["price"]["product"].as_str().unwrap()
+    );
+    world.stripe_update("/v1/prices", &price).await;
+    let odd = world.stripe("/v1/prices?lookup_keys[]=odd").await;
+    let odd = odd["data"][0]["id"].as_str().unwrap();
+    let change = format!(
+        "items[0][id]={}&items[0][price]={odd}&cancel_at_period_end=true",
+        item["id"].as_str().unwrap()
+    );
+    world.stripe_update(&format!("/v1/subscriptions/{id}"), &change).await;
+    world.deliver(&world.event("customer.subscription.updated").await).await;
+    eventually("a planned end", async || ada.get("/v1/me").await.json["plan"]["cancel_at"].is_string()).await;
+    assert_eq!(plan(&ada).await, ("premium".to_owned(), "active".to_owned()));
+    dashboard(&world, &format!("subscriptions/{id}/cancel"), json!({})).await;
+    world.deliver(&world.event("customer.subscription.deleted").await).await;
+    until_plan(&ada, "free", "none").await;
 }
 
 #[tokio::test]

@@ -195,11 +195,15 @@ fn allowance(field: &Field<'_>) -> Option<Allowance> {
         DeValue::String(text) if text == "unlimited" => Some(Allowance::Unlimited),
         DeValue::Table(_) => {
             let table = field.table()?;
-            table.allow(&["count", "every"]);
+            table.allow(&["count", "every", "rollover"]);
             let count = table.required("count", "500").and_then(|field| tokens(&field, 1));
             let windows = Window::ALL.map(|window| (window.name(), window));
             let every = table.required("every", "\"week\"").and_then(|field| field.choice(&windows));
-            Some(Allowance::Tokens { count: count?, every: every? })
+            let rollover = match table.optional("rollover", "1000") {
+                Some(field) => tokens(&field, 0)?,
+                None => Tokens::ZERO,
+            };
+            Some(Allowance::Tokens { count: count?, every: every?, rollover })
         }
         DeValue::Integer(digits) => {
             let fix = field.write(&format!("{{ count = {digits}, every = \"week\" }}"));

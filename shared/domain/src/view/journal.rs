@@ -40,6 +40,13 @@ struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<String>,
+    /// Refunded or disputed of it, in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reversed_minor: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     invoice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscription: Option<String>,
@@ -63,6 +70,9 @@ struct PostingView {
     to: &'static str,
     amount: u64,
     lot: Option<String>,
+    /// The lot that they went into, where they came from another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    into: Option<String>,
     at: String,
 }
 
@@ -119,6 +129,19 @@ impl About {
                 subscription: Some(subscription.to_string()),
                 ..About::default()
             },
+            Detail::Hold { hold, action, .. } => About {
+                hold: Some(hold.to_string()),
+                action: action.as_ref().map(|action| action.to_string()),
+                ..About::default()
+            },
+            Detail::HoldEnd { hold, .. } => About { hold: Some(hold.to_string()), ..About::default() },
+            Detail::Reversal { payment, item, paid, reversed, .. } => About {
+                item: Some(item.to_string()),
+                paid: Some(*paid),
+                payment: Some(payment.to_string()),
+                reversed_minor: Some(reversed.1),
+                ..About::default()
+            },
             Detail::Subscription { was, is } => About {
                 subscription: Some(is.id.to_string()),
                 was: was.as_deref().map(Held::of),
@@ -145,6 +168,7 @@ fn posting_views(postings: &[Posting], written_at: Time) -> Vec<PostingView> {
         to: posting.to.name(),
         amount: posting.amount.get(),
         lot: posting.lot.as_ref().map(|lot| lot.as_str().to_owned()),
+        into: posting.into.as_ref().map(|lot| lot.as_str().to_owned()),
         at: posting.at.unwrap_or(written_at).rfc3339(),
     };
     postings.iter().map(view).collect()

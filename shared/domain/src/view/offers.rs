@@ -53,6 +53,8 @@ struct PlanFeature {
 struct AllowanceView {
     count: Option<u64>,
     every: Option<&'static str>,
+    /// How many unused ones may stay.
+    rollover: Option<u64>,
     unlimited: bool,
 }
 
@@ -81,10 +83,15 @@ fn plan_view<'a>(id: &'a PlanId, plan: &'a Plan, catalog: &'a Catalog) -> PlanVi
         prices: plan.prices.iter().map(price).collect(),
         features: features.collect(),
         tokens: plan.tokens.map(|allowance| match allowance {
-            Allowance::Unlimited => AllowanceView { count: None, every: None, unlimited: true },
-            Allowance::Tokens { count, every } => {
-                AllowanceView { count: Some(count.get()), every: Some(every.name()), unlimited: false }
+            Allowance::Unlimited => {
+                AllowanceView { count: None, every: None, rollover: None, unlimited: true }
             }
+            Allowance::Tokens { count, every, rollover } => AllowanceView {
+                count: Some(count.get()),
+                every: Some(every.name()),
+                rollover: Some(rollover.get()),
+                unlimited: false,
+            },
         }),
     }
 }

@@ -3,12 +3,18 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use domain::account::Account;
+use domain::decide::{Change, observe};
 use domain::subscription::{Seen, Status};
-use store::{Look, Read, Store, StoreError};
+use store::{Read, Store, StoreError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::table::{NOW, Table, consume, premium, purchase, subscription_id, user};
+
+fn at_now(account: &Account, seen: &Seen) -> Option<Change> {
+    observe(account, seen, NOW)
+}
 
 /// One move of the world, in one of its possible orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +61,15 @@ impl Sync {
         let gate = tokio::sync::Mutex::new(gate);
         let stop = stopping.clone();
         spawn_local(async move {
-            let look = async || {
+            let look = async |_| {
                 stop.send(false).unwrap();
                 gate.lock().await.recv().await.unwrap();
                 let seen = Seen { status: stripe.get(), ..premium() };
                 stop.send(false).unwrap();
                 gate.lock().await.recv().await.unwrap();
-                Ok::<_, StoreError>(Look { seen, customer: None })
+                Ok::<_, StoreError>(seen)
             };
-            store.observe(&user(), look, NOW).await.unwrap();
+            store.observe(&user(), look, at_now).await.unwrap();
             stopping.send(true).unwrap();
         });
         let mut sync = Sync { go, stopped, done: false };
@@ -174,9 +180,9 @@ async fn twenty_looks_at_once_are_one_entry() {
     for _ in 0..20 {
         let store = table.another_store();
         looks.spawn(async move {
-            let look = || std::future::ready(Ok(Look { seen: premium(), customer: None }));
+            let look = |_| std::future::ready(Ok(premium()));
             loop {
-                match store.observe(&user(), look, NOW).await {
+                match store.observe(&user(), look, at_now).await {
                     Ok(observed) => return observed,
                     Err(StoreError::Busy(_)) => {}
                     Err(error) => panic!("{error}"),

@@ -10,18 +10,19 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
+use domain::account::Account;
 use domain::catalog::{Allowance, Catalog, Published, Shelf, Window};
 use domain::cause::{Cause, Operation};
-use domain::decide::{Act, Command, Spend, What};
+use domain::decide::{Act, Command, Spend, What, observe};
 use domain::entry::Entry;
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, RequestKey, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment};
 use domain::request::RequestHash;
-use domain::subscription::{PaidInvoice, Period, Seen, Status};
+use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status};
 use domain::time::{DAY_MS, Time};
-use store::{Applied, Catalogs, Look, Store, StoreError, schema};
+use store::{Applied, Catalogs, Store, StoreError, schema};
 
 pub const TABLE: &str = "tollgate";
 pub const NOW: Time = Time::from_millis(1_790_000_000_000);
@@ -76,9 +77,9 @@ impl Table {
     }
 
     pub async fn see(&self, seen: Seen) -> Option<Entry> {
-        let look = Look { seen, customer: None };
-        let look = || std::future::ready(Ok::<_, StoreError>(look.clone()));
-        self.store.observe(&user(), look, NOW).await.unwrap().news
+        let look = |_| std::future::ready(Ok::<_, StoreError>(seen.clone()));
+        let decide = |account: &Account, seen: &Seen| observe(account, seen, NOW);
+        self.store.observe(&user(), look, decide).await.unwrap().news
     }
 
     /// Companion's premium, seen and paid for.
@@ -109,7 +110,11 @@ pub fn premium() -> Seen {
         trial_end: None,
         cancel_at: None,
         ended_at: None,
-        allowance: Some(Allowance::Tokens { count: Tokens::new(500).unwrap(), every: Window::Week }),
+        allowance: Some(Allowance::Tokens {
+            count: Tokens::new(500).unwrap(),
+            every: Window::Week,
+            rollover: Tokens::ZERO,
+        }),
     }
 }
 
@@ -119,15 +124,20 @@ pub fn first_invoice() -> Command {
         subscription: subscription_id(),
         customer: Some(CustomerId::parse("cus_QabcdefGhijkl1").unwrap()),
         paid: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
-        price: None,
         payments: vec![(payment_id(99), 999)],
-        period: Some(Period { start: NOW, end: NOW.plus_ms(30 * DAY_MS) }),
+        lines: Vec::new(),
     };
-    let item = "plan:premium:month".parse().unwrap();
+    let paid_for = PaidFor {
+        item: "plan:premium:month".parse().unwrap(),
+        catalog: 1,
+        allowance: premium().allowance,
+        period: Some(Period { start: NOW, end: NOW.plus_ms(30 * DAY_MS) }),
+        proration: false,
+    };
     Command {
         cause: Cause::Invoice(invoice.id.clone()),
         request: None,
-        act: Act::Invoice { invoice, item, catalog: 1 },
+        act: Act::Invoice { invoice, paid_for },
     }
 }
 

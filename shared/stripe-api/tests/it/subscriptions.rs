@@ -3,7 +3,7 @@
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money};
-use domain::subscription::{PaidInvoice, Period, Status};
+use domain::subscription::{InvoiceLine, PaidInvoice, Period, Status};
 use domain::time::Time;
 use serde_json::{Value, json};
 
@@ -30,8 +30,9 @@ fn at(seconds: i64) -> Time {
     Time::from_seconds(seconds)
 }
 
-fn period(start: i64, end: i64) -> Option<Period> {
-    Some(Period { start: at(start), end: at(end) })
+fn charges(price: &str, start: i64, end: i64) -> InvoiceLine {
+    let price = Some(PriceId::parse(price).unwrap());
+    InvoiceLine { price, period: Period { start: at(start), end: at(end) }, proration: false }
 }
 
 fn list(url: &str, more: bool, data: Value) -> Value {
@@ -258,9 +259,8 @@ async fn a_paid_invoice_tells_what_was_paid_for_and_how() {
         subscription: id(),
         customer: Some(CustomerId::parse("cus_1").unwrap()),
         paid: euros(999),
-        price: Some(PriceId::parse("price_1").unwrap()),
         payments: vec![(PaymentId::parse("pi_1").unwrap(), 999)],
-        period: period(START, END),
+        lines: vec![charges("price_1", START, END)],
     };
     assert_eq!(paid(lines, json!([payment("pi_1", "paid", Some(999))])).await, expected);
 }
@@ -274,7 +274,8 @@ async fn only_intents_that_paid_count_as_payments() {
         payment("pi_failed", "canceled", None),
         payment("pi_waiting", "open", None),
         changed(payment("pr_1", "paid", Some(300)), json!({ "payment": outside })),
-        payment("pi_rest", "paid", Some(99)),
+        payment("pi_rest", "paid", Some(90)),
+        payment("pi_rest", "paid", Some(9)),
     ]);
     let expected =
         [("pi_first", 600), ("pi_rest", 99)].map(|(id, part)| (PaymentId::parse(id).unwrap(), part));
@@ -283,15 +284,12 @@ async fn only_intents_that_paid_count_as_payments() {
 }
 
 #[tokio::test]
-async fn the_line_that_runs_longest_names_the_price() {
-    let lines = json!([
-        line("price_seat", 100, START + 50, END),
-        line("price_1", 999, START, END),
-        line("price_addon", 5, START, END),
-    ]);
-    let invoice = paid(lines, json!([])).await;
-    assert_eq!(invoice.price.unwrap().as_str(), "price_1");
-    assert_eq!(invoice.period, period(START, END));
+async fn every_line_is_told_with_its_own_period_and_whether_it_is_a_change_in_mid_period() {
+    let mut change = line("price_seat", 100, START + 50, END);
+    change["parent"]["subscription_item_details"]["proration"] = json!(true);
+    let lines = json!([change, line("price_1", 999, START, END)]);
+    let seats = InvoiceLine { proration: true, ..charges("price_seat", START + 50, END) };
+    assert_eq!(paid(lines, json!([])).await.lines, [seats, charges("price_1", START, END)]);
 }
 
 #[tokio::test]
@@ -299,33 +297,30 @@ async fn a_credit_for_unused_time_pays_for_nothing() {
     let year = START + 365 * 86_400;
     let downgrade =
         json!([line("price_year", -9_000, START + 60, year), line("price_1", 999, START + 60, END)]);
-    let invoice = paid(downgrade, json!([])).await;
-    assert_eq!(invoice.price.unwrap().as_str(), "price_1");
-    assert_eq!(invoice.period, period(START + 60, END), "the year was given back");
+    let month = [charges("price_1", START + 60, END)];
+    assert_eq!(paid(downgrade, json!([])).await.lines, month, "the year was given back");
 
     let mut free = line("price_year", 0, START + 60, year);
     free["parent"]["subscription_item_details"]["proration"] = json!(true);
     let upgrade = paid(json!([free, line("price_1", 999, START + 60, END)]), json!([])).await;
-    assert_eq!(upgrade.period, period(START + 60, END), "so was a year that cost nothing");
+    assert_eq!(upgrade.lines, month, "so was a year that cost nothing");
 
     let cancellation = paid(json!([line("price_year", -9_000, START, year)]), json!([])).await;
-    assert_eq!((cancellation.price, cancellation.period), (None, None));
+    assert_eq!(cancellation.lines, []);
 }
 
 #[tokio::test]
-async fn one_off_lines_and_those_of_other_subscriptions_are_no_period() {
+async fn one_off_lines_and_those_of_other_subscriptions_are_left_out() {
     let mut elsewhere = line("price_other", 999, START - 50, END + 50);
     elsewhere["parent"]["subscription_item_details"]["subscription"] = json!("sub_2");
     let unclear = changed(line("price_new", 1, START - 70, END + 70), json!({"parent": {"type": "wish"}}));
     let foreign = json!([one_off(500), elsewhere, unclear]);
-    let invoice = paid(foreign.clone(), json!([])).await;
-    assert_eq!((invoice.price, invoice.period), (None, None));
+    assert_eq!(paid(foreign.clone(), json!([])).await.lines, []);
 
     let mut lines = foreign.as_array().unwrap().clone();
     lines.push(line("price_1", 0, START, END));
     let invoice = paid(lines.into(), json!([])).await;
-    assert_eq!(invoice.price.unwrap().as_str(), "price_1", "a trial's line costs nothing and counts");
-    assert_eq!(invoice.period, period(START, END));
+    assert_eq!(invoice.lines, [charges("price_1", START, END)], "a trial's line costs nothing and counts");
 }
 
 #[tokio::test]
@@ -369,7 +364,7 @@ async fn lines_beyond_those_that_an_invoice_brings_along_are_fetched() {
     let rest = list("/v1/invoices/in_1/lines", false, json!([line("price_1", 999, START, END)]));
     let wire = Wire::play([page(false, json!([long])), Step::ok(rest.to_string())]);
     let invoices = stripe(&wire).paid_invoices(&id()).await.unwrap();
-    assert_eq!(invoices[0].period, period(START, END));
+    assert_eq!(invoices[0].lines, [charges("price_1", START, END)]);
     let asked = &wire.seen()[1].head;
     assert!(asked.contains("/v1/invoices/in_1/lines?starting_after=il_price_1_-5"), "{asked}");
 }

@@ -68,7 +68,7 @@ fn actions_cost_what_was_announced_and_only_video_needs_a_plan() {
 #[test]
 fn plans_cost_what_was_announced_and_bring_their_tokens() {
     let catalog = companion();
-    let weekly = Allowance::Tokens { count: tokens(500), every: Window::Week };
+    let weekly = Allowance::Tokens { count: tokens(500), every: Window::Week, rollover: Tokens::ZERO };
     let expected = [
         ("free", 0, vec![], None),
         ("premium", 1, vec![(Interval::Month, 999)], Some(weekly)),

@@ -1,0 +1,7 @@
+//! What the books come to: lots, holds, reversals and subscriptions, by example and by law.
+
+mod holds;
+mod lots;
+mod reversals;
+mod story;
+mod subscriptions;
