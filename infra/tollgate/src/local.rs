@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use domain::catalog::Catalog;
+use domain::catalog::{Action, Catalog, Cost};
+use domain::ids::ActionId;
 use domain::time::{Time, parse_duration_ms};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,7 +70,17 @@ async fn session(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "sandbox": local.sandbox.as_ref().map(|_| &local.stack.stripe),
         "now": local.clock.now().rfc3339(),
         "product": local.catalog.product.name,
+        "actions": local.catalog.actions.iter().map(offered).collect::<Vec<_>>(),
     }))
+}
+
+/// An action as the page offers it: where its price is a range, for the least.
+fn offered((id, action): (&ActionId, &Action)) -> Value {
+    let (tokens, ranges) = match action.cost {
+        Cost::Fixed(tokens) => (tokens, false),
+        Cost::Range { min, .. } => (min, true),
+    };
+    json!({ "id": id, "name": action.name, "tokens": tokens, "ranges": ranges })
 }
 
 async fn read_clock(State(shared): State<Arc<Shared>>) -> Json<Value> {

@@ -19,32 +19,46 @@ pub fn log_to_stderr() {
 }
 
 pub fn print(stack: &Stack) {
-    let local = &stack.local;
-    let token = local.tokens().mint(DEMO_USER, None, None, DEMO_TOKEN_TTL);
-    let (api, stripe) = (&local.api, &local.stripe);
-    let pay = match stack.has_sandbox {
-        true => {
-            format!("curl -s {stripe}/_sandbox/checkout/$C/pay -d '{{\"card\":\"4242 4242 4242 4242\"}}'")
-        }
-        false => {
-            "echo 'open the url of the line above in a browser, and pay with 4242 4242 4242 4242'".to_owned()
-        }
-    };
     println!(
         "Tollgate with the catalog of {} (version {}). Copy and paste:",
-        local.product, stack.catalog_version
+        stack.local.product, stack.catalog_version
     );
     println!();
+    print_commands(stack);
+    println!();
+    println!("In a browser: {}/", stack.local.api);
+    println!("ready {}", stack.local.api);
+}
+
+/// A pack bought and spent from, then a plan and its first week.
+fn print_commands(stack: &Stack) {
+    let local = &stack.local;
+    let api = &local.api;
+    let token = local.tokens().mint(DEMO_USER, None, None, DEMO_TOKEN_TTL);
+    let auth = "-H \"Authorization: Bearer $T\"";
     println!("export T={token}");
+    print_purchase(stack, auth, r#"{"package":"medium"}"#);
     println!(
-        "C=$(curl -s {api}/v1/me/checkout -H \"Authorization: Bearer $T\" -d '{{\"package\":\"medium\"}}' | grep -o 'cs_[A-Za-z0-9_]*' | head -n 1)"
-    );
-    println!("{pay}");
-    println!("curl -s {api}/v1/me/checkout/$C -H \"Authorization: Bearer $T\"");
-    println!(
-        "curl -s {api}/v1/me/consume -H \"Authorization: Bearer $T\" -H \"Idempotency-Key: $(date +%s%N)\" -d '{{\"action\":\"photo\"}}'"
+        "curl -s {api}/v1/me/consume {auth} -H \"Idempotency-Key: $(date +%s%N)\" -d '{{\"action\":\"photo\"}}'"
     );
     println!();
-    println!("In a browser: {api}/");
-    println!("ready {api}");
+    print_purchase(stack, auth, r#"{"plan":"premium"}"#);
+    if stack.has_sandbox {
+        println!("curl -s {api}/_local/clock -d '{{\"advance\":\"7d\"}}'");
+    }
+    println!("curl -s {api}/v1/me {auth}");
+}
+
+fn print_purchase(stack: &Stack, auth: &str, wanted: &str) {
+    let (api, stripe) = (&stack.local.api, &stack.local.stripe);
+    // The answer is shown too: its url is where a person pays.
+    let id = "tee /dev/stderr | grep -o 'cs_[A-Za-z0-9_]*' | head -n 1";
+    println!("C=$(curl -s {api}/v1/me/checkout {auth} -d '{wanted}' | {id})");
+    match stack.has_sandbox {
+        true => {
+            println!("curl -s {stripe}/_sandbox/checkout/$C/pay -d '{{\"card\":\"4242 4242 4242 4242\"}}'")
+        }
+        false => println!("echo 'open the url above in a browser, and pay with 4242 4242 4242 4242'"),
+    }
+    println!("curl -s {api}/v1/me/checkout/$C {auth}");
 }
