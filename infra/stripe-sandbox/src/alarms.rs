@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::failure::Answer;
 use crate::tx::Tx;
-use crate::{checkout, invoices, renewals, subscriptions};
+use crate::{charges, checkout, disputes, invoices, refunds, renewals, subscriptions};
 
 pub struct Alarm {
     kind: String,
@@ -25,8 +25,11 @@ pub fn first_due(database: &Connection, now_ms: i64) -> Answer<Option<Alarm>> {
 pub fn ring(tx: &Tx, alarm: &Alarm) -> Answer<()> {
     tx.clear_alarm_of(&alarm.kind, &alarm.id)?;
     match alarm.kind.as_str() {
+        charges::KIND => disputes::course::begin_by_card(tx, &alarm.id),
         checkout::KIND => checkout::expire_on_time(tx, &alarm.id),
         invoices::KIND => renewals::go_on_with_invoice(tx, &alarm.id),
+        disputes::KIND => disputes::course::decide(tx, &alarm.id),
+        refunds::KIND => refunds::go_on(tx, &alarm.id),
         subscriptions::KIND => renewals::go_on_with_subscription(tx, &alarm.id),
         other => {
             tracing::error!(kind = other, "an alarm of an unknown kind");

@@ -13,8 +13,8 @@ use crate::expand::expand;
 use crate::failure::{Answer, Failure};
 use crate::params::Params;
 use crate::tx::{API_VERSION, Cause, Reply, Tx};
-use crate::{Sandbox, checkout, customers, events, form, ids, invoices, methods};
-use crate::{payments, prices, products, subscriptions};
+use crate::{Sandbox, charges, checkout, customers, disputes, events, form, ids, invoices, methods};
+use crate::{payments, prices, products, refunds, subscriptions};
 
 const KEYS_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -199,7 +199,7 @@ fn route(tx: &Tx, request: &Request) -> Answer<Reply> {
     Ok(reply)
 }
 
-fn dispatch(tx: &Tx, request: &Request, segments: &[&str], params: Params) -> Answer<Reply> {
+fn dispatch<'a>(tx: &'a Tx, request: &Request, segments: &[&'a str], params: Params) -> Answer<Reply> {
     let call = |id| Call { tx, id, params };
     let body = match (request.method.as_str(), segments) {
         ("POST", ["customers"]) => customers::create(call("")),
@@ -229,11 +229,35 @@ fn dispatch(tx: &Tx, request: &Request, segments: &[&str], params: Params) -> An
         ("POST", ["checkout", "sessions", id, "expire"]) => checkout::expire(call(id)),
         ("GET", ["checkout", "sessions", id, "line_items"]) => checkout::list_line_items(call(id)),
 
+        _ => return dispatch_billing(call, request, segments),
+    };
+    body.map(Reply::from)
+}
+
+/// The rest: what is paid, given back, and billed again.
+fn dispatch_billing<'a>(
+    call: impl FnOnce(&'a str) -> Call<'a>,
+    request: &Request,
+    segments: &[&'a str],
+) -> Answer<Reply> {
+    let body = match (request.method.as_str(), segments) {
         ("GET", ["payment_intents"]) => payments::list(call("")),
         ("GET", ["payment_intents", "search"]) => payments::search(call("")),
         ("GET", ["payment_intents", id]) => payments::retrieve(call(id)),
-        ("GET", ["charges"]) => payments::list_charges(call("")),
-        ("GET", ["charges", id]) => payments::retrieve_charge(call(id)),
+        ("POST", ["payment_intents", id, "cancel"]) => payments::cancel_by_request(call(id)),
+        ("GET", ["charges"]) => charges::list(call("")),
+        ("GET", ["charges", id]) => charges::retrieve(call(id)),
+
+        ("POST", ["refunds"]) => refunds::create(call("")),
+        ("GET", ["refunds"]) => refunds::list(call("")),
+        ("GET", ["refunds", id]) => refunds::retrieve(call(id)),
+        ("POST", ["refunds", id]) => refunds::update(call(id)),
+        ("POST", ["refunds", id, "cancel"]) => refunds::cancel(call(id)),
+
+        ("GET", ["disputes"]) => disputes::list(call("")),
+        ("GET", ["disputes", id]) => disputes::retrieve(call(id)),
+        ("POST", ["disputes", id]) => disputes::update(call(id)),
+        ("POST", ["disputes", id, "close"]) => disputes::close(call(id)),
 
         ("GET", ["payment_methods", id]) => methods::retrieve(call(id)),
         ("POST", ["payment_methods", id, "attach"]) => methods::attach(call(id)),

@@ -15,6 +15,7 @@ pub struct Card {
     /// Whether it can be saved to be charged later.
     pub can_be_saved: bool,
     pub behaviour: Behaviour,
+    pub aftermath: Aftermath,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,45 +25,89 @@ pub enum Behaviour {
     Asks,
 }
 
-pub const CARDS: [Card; 5] = [
-    Card { number: PAYS, does: "pays", name: "pm_card_visa", can_be_saved: true, behaviour: Behaviour::Pays },
+/// What comes of a payment that succeeded.
+#[derive(Clone, Copy, Debug)]
+pub enum Aftermath {
+    Nothing,
+    RefundsFail,
+    RefundsWait,
+    Disputed { reason: &'static str, inquiry: bool },
+}
+
+pub const CARDS: [Card; 10] = [
+    Card::paying(PAYS, "pm_card_visa", "pays", Aftermath::Nothing),
     Card {
-        number: "4000000000000002",
-        does: "is declined",
-        name: "pm_card_visa_chargeDeclined",
         can_be_saved: false,
         behaviour: Behaviour::Declines {
             decline_code: "generic_decline",
             message: "Your card was declined.",
         },
+        ..Card::paying("4000000000000002", "pm_card_visa_chargeDeclined", "is declined", Aftermath::Nothing)
     },
     Card {
-        number: "4000002500003155",
-        does: "asks for authentication",
-        name: "pm_card_authenticationRequiredOnSetup",
-        can_be_saved: true,
         behaviour: Behaviour::Asks,
+        ..Card::paying(
+            "4000002500003155",
+            "pm_card_authenticationRequiredOnSetup",
+            "asks for authentication",
+            Aftermath::Nothing,
+        )
     },
     Card {
-        number: "4000000000009995",
-        does: "has insufficient funds",
-        name: "pm_card_visa_chargeDeclinedInsufficientFunds",
         can_be_saved: false,
         behaviour: Behaviour::Declines {
             decline_code: "insufficient_funds",
             message: "Your card has insufficient funds.",
         },
+        ..Card::paying(
+            "4000000000009995",
+            "pm_card_visa_chargeDeclinedInsufficientFunds",
+            "has insufficient funds",
+            Aftermath::Nothing,
+        )
     },
     Card {
-        number: "4000000000000341",
-        does: "can be saved, and is declined when charged",
-        name: "pm_card_chargeCustomerFail",
-        can_be_saved: true,
         behaviour: Behaviour::Declines {
             decline_code: "generic_decline",
             message: "Your card was declined.",
         },
+        ..Card::paying(
+            "4000000000000341",
+            "pm_card_chargeCustomerFail",
+            "can be saved, and is declined when charged",
+            Aftermath::Nothing,
+        )
     },
+    Card::paying(
+        "4000000000005126",
+        "pm_card_refundFail",
+        "pays; its refunds fail after an hour",
+        Aftermath::RefundsFail,
+    ),
+    Card::paying(
+        "4000000000007726",
+        "pm_card_pendingRefund",
+        "pays; its refunds are pending for an hour",
+        Aftermath::RefundsWait,
+    ),
+    Card::paying(
+        "4000000000000259",
+        "pm_card_createDispute",
+        "pays, and disputes that as fraudulent",
+        Aftermath::Disputed { reason: "fraudulent", inquiry: false },
+    ),
+    Card::paying(
+        "4000000000002685",
+        "pm_card_createDisputeProductNotReceived",
+        "pays, and disputes that as not received",
+        Aftermath::Disputed { reason: "product_not_received", inquiry: false },
+    ),
+    Card::paying(
+        "4000000000001976",
+        "pm_card_createDisputeInquiry",
+        "pays, and asks about it in an inquiry",
+        Aftermath::Disputed { reason: "fraudulent", inquiry: true },
+    ),
 ];
 
 pub fn find(number: &str) -> Answer<&'static Card> {
@@ -78,7 +123,7 @@ pub fn named(name: &str) -> Option<&'static Card> {
     CARDS.iter().find(|card| card.name == name)
 }
 
-/// The card of a payment method; no two end alike.
+/// The card of a payment method, or of a charge's details of it; no two end alike.
 pub fn of(method: &Value) -> Answer<&'static Card> {
     let last4 = method["card"]["last4"].as_str().unwrap_or_default();
     let card = CARDS.iter().find(|card| card.last4() == last4);
@@ -86,6 +131,15 @@ pub fn of(method: &Value) -> Answer<&'static Card> {
 }
 
 impl Card {
+    const fn paying(
+        number: &'static str,
+        name: &'static str,
+        does: &'static str,
+        aftermath: Aftermath,
+    ) -> Self {
+        Self { number, does, name, can_be_saved: true, behaviour: Behaviour::Pays, aftermath }
+    }
+
     /// `4242 4242 4242 4242`
     pub fn spaced(&self) -> String {
         let groups: Vec<&str> = (0..4).map(|group| &self.number[group * 4..group * 4 + 4]).collect();

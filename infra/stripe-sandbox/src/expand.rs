@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use crate::charges;
 use crate::checkout;
 use crate::failure::{Answer, Failure};
 use crate::invoices;
+use crate::refunds;
 use crate::tx::{Tx, kind_of};
 
 pub fn expand(tx: &Tx, body: &mut Value, paths: &[String]) -> Answer<()> {
@@ -25,6 +27,9 @@ fn step_into(tx: &Tx, node: &mut Value, steps: &[&str], path: &str) -> Answer<()
     }
     if *step == "payments" && kind_of(node) == invoices::KIND && node.get("payments").is_none() {
         node["payments"] = invoices::payments::of_invoice(tx, node)?;
+    }
+    if *step == "refunds" && kind_of(node) == charges::KIND && node.get("refunds").is_none() {
+        node["refunds"] = refunds::of_charge(tx, node)?;
     }
     let kind = kind_named(step);
     match node.get_mut(*step) {

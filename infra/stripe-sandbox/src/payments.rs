@@ -1,14 +1,16 @@
-//! PaymentIntents and the charges they make.
+//! PaymentIntents: what is to be paid, and the attempts to pay it, each of which leaves a charge.
 
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::cards::{self, Behaviour};
-use crate::failure::{Answer, doc_url};
+use crate::charges;
+use crate::disputes;
+use crate::failure::{Answer, Failure, doc_url};
 use crate::ids;
 use crate::list::{Query, search as search_objects};
 use crate::params::Params;
-use crate::tx::{Tx, id_of};
+use crate::tx::Tx;
 
 pub const KIND: &str = "payment_intent";
 
@@ -44,18 +46,20 @@ pub fn search(call: Call) -> Answer<Value> {
     search_objects(call.tx, call.params, KIND, "/v1/payment_intents/search", &fields)
 }
 
-pub fn retrieve_charge(call: Call) -> Answer<Value> {
-    call.params.finish()?;
-    call.tx.get("charge", call.id)
-}
-
-pub fn list_charges(call: Call) -> Answer<Value> {
+/// Every intent here belongs to a Checkout Session or to an invoice, and Stripe wants those ended instead.
+pub fn cancel_by_request(call: Call) -> Answer<Value> {
     let mut params = call.params;
-    let mut query = Query::of("charge");
-    query.customer(call.tx, &mut params)?;
-    query.equal("payment_intent", params.text("payment_intent")?);
-    query.created(&mut params)?;
-    query.page(call.tx, params, "/v1/charges")
+    let reasons = ["abandoned", "duplicate", "fraudulent", "requested_by_customer"];
+    params.one_of("cancellation_reason", &reasons)?;
+    params.finish()?;
+    let intent = call.tx.get(KIND, call.id)?;
+    if let Some(status @ ("succeeded" | "canceled")) = intent["status"].as_str() {
+        let message = format!("You cannot cancel this PaymentIntent because it has a status of {status}.");
+        return Err(Failure::conflict(message).code("payment_intent_unexpected_state"));
+    }
+    let message = "You cannot cancel this PaymentIntent by itself: expire the Checkout Session or void the \
+                   invoice that it pays.";
+    Err(Failure::conflict(message))
 }
 
 /// Whether the cardholder is there to be asked. A saved card has been authenticated before.
@@ -201,7 +205,7 @@ pub fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
         "network_status": "approved_by_network", "reason": null, "risk_level": "normal", "risk_score": 10,
         "seller_message": "Payment complete.", "type": "authorized",
     });
-    let charge = charge(tx, &intent, method, &outcome, None);
+    let charge = charges::made(tx, &intent, method, &outcome, None);
     tx.insert(&charge, &Value::Null)?;
     intent["amount_received"] = intent["amount"].clone();
     intent["last_payment_error"] = Value::Null;
@@ -212,6 +216,7 @@ pub fn succeed(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
     tx.save(&intent)?;
     tx.emit("payment_intent.succeeded", &intent)?;
     tx.emit("charge.succeeded", &charge)?;
+    disputes::course::expect(tx, &charge)?;
     Ok(intent)
 }
 
@@ -221,7 +226,7 @@ fn decline(tx: &Tx, mut intent: Value, method: &Value, reason: &str, message: &s
         "network_status": "declined_by_network", "reason": reason, "risk_level": "normal", "risk_score": 10,
         "seller_message": "The bank declined the payment.", "type": "issuer_declined",
     });
-    let charge = charge(tx, &intent, method, &outcome, Some(message));
+    let charge = charges::made(tx, &intent, method, &outcome, Some(message));
     tx.insert(&charge, &Value::Null)?;
     tx.emit("charge.failed", &charge)?;
     intent["latest_charge"] = charge["id"].clone();
@@ -258,76 +263,4 @@ fn ask(tx: &Tx, mut intent: Value, method: &Value) -> Answer<Value> {
     tx.save(&intent)?;
     tx.emit("payment_intent.requires_action", &intent)?;
     Ok(intent)
-}
-
-fn charge(tx: &Tx, intent: &Value, method: &Value, outcome: &Value, failure: Option<&str>) -> Value {
-    let paid = failure.is_none();
-    json!({
-        "id": ids::fresh("ch"),
-        "object": "charge",
-        "amount": intent["amount"],
-        "amount_captured": if paid { intent["amount"].clone() } else { json!(0) },
-        "amount_refunded": 0,
-        "application": null,
-        "application_fee": null,
-        "application_fee_amount": null,
-        "balance_transaction": null,
-        "billing_details": method["billing_details"],
-        "calculated_statement_descriptor": "SANDBOX",
-        "captured": paid,
-        "created": tx.now(),
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
-        "disputed": false,
-        "failure_balance_transaction": null,
-        "failure_code": failure.map(|_| "card_declined"),
-        "failure_message": failure,
-        "fraud_details": {},
-        "livemode": false,
-        "metadata": intent["metadata"],
-        "on_behalf_of": null,
-        "outcome": outcome,
-        "paid": paid,
-        "payment_intent": id_of(intent),
-        "payment_method": method["id"],
-        "payment_method_details": {"card": charged_card(method, intent), "type": "card"},
-        "radar_options": {},
-        "receipt_email": intent["receipt_email"],
-        "receipt_number": null,
-        "receipt_url": null,
-        "refunded": false,
-        "review": null,
-        "shipping": null,
-        "source": null,
-        "source_transfer": null,
-        "statement_descriptor": intent["statement_descriptor"],
-        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
-        "status": if paid { "succeeded" } else { "failed" },
-        "transfer_data": null,
-        "transfer_group": null,
-    })
-}
-
-fn charged_card(method: &Value, intent: &Value) -> Value {
-    let card = &method["card"];
-    json!({
-        "amount_authorized": intent["amount"],
-        "brand": card["brand"],
-        "checks": card["checks"],
-        "country": card["country"],
-        "exp_month": card["exp_month"],
-        "exp_year": card["exp_year"],
-        "fingerprint": card["fingerprint"],
-        "funding": card["funding"],
-        "installments": null,
-        "last4": card["last4"],
-        "mandate": null,
-        "network": "visa",
-        "network_token": {"used": false},
-        "network_transaction_id": null,
-        "regulated_status": card["regulated_status"],
-        "three_d_secure": null,
-        "wallet": null,
-    })
 }

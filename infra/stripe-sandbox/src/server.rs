@@ -12,9 +12,10 @@ use axum::routing::{any, get, post};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+use crate::disputes::course::{self, Claim};
 use crate::failure::{Answer, Failure};
 use crate::tx::{Cause, Reply, Tx};
-use crate::{Sandbox, api, cards, pages, pay, subscriptions};
+use crate::{Sandbox, api, cards, pages, pay, refunds, subscriptions};
 
 impl Sandbox {
     /// Serves until `shutdown` ends, and delivers events meanwhile.
@@ -46,6 +47,9 @@ fn router(sandbox: Sandbox) -> Router {
         .route("/i/{id}", get(pages::invoice))
         .route("/_sandbox/subscriptions/{id}/card", post(person_swaps_card))
         .route("/_sandbox/subscriptions/{id}/cancel", post(person_cancels))
+        .route("/_sandbox/refunds/{id}/fail", post(bank_fails_refund))
+        .route("/_sandbox/payments/{id}/dispute", post(bank_disputes))
+        .route("/_sandbox/disputes/{id}/resolve", post(bank_decides))
         .layer(from_fn(loopback_only))
         .with_state(sandbox)
 }
@@ -148,6 +152,31 @@ async fn person_cancels(State(sandbox): State<Sandbox>, Path(id): Path<String>, 
     shopper_reply(read_json::<Cancellation>(&body).and_then(|asked| {
         let canceled = |tx: &Tx| subscriptions::change::cancel_by_hand(tx, &id, asked.at_period_end);
         sandbox.transact(Cause::default(), canceled).map(Reply::from)
+    }))
+}
+
+async fn bank_fails_refund(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Response {
+    let failed = |tx: &Tx| refunds::fail(tx, &id);
+    shopper_reply(sandbox.transact(Cause::default(), failed).map(Reply::from))
+}
+
+async fn bank_disputes(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<Claim>(&body).and_then(|claim| {
+        let begun = |tx: &Tx| course::begin_by_hand(tx, &id, &claim);
+        sandbox.transact(Cause::default(), begun).map(Reply::from)
+    }))
+}
+
+#[derive(Default, Deserialize)]
+struct Decision {
+    outcome: Option<course::Outcome>,
+}
+
+async fn bank_decides(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<Decision>(&body).and_then(|decision| {
+        let outcome = decision.outcome.ok_or_else(|| Failure::missing_param("outcome"))?;
+        let decided = |tx: &Tx| course::resolve_by_hand(tx, &id, outcome);
+        sandbox.transact(Cause::default(), decided).map(Reply::from)
     }))
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{escaped, money, page};
 use crate::Sandbox;
+use crate::cards::{CARDS, Card};
 use crate::failure::Answer;
 use crate::subscriptions;
 use crate::tx::{Cause, Tx, id_of};
@@ -28,7 +29,16 @@ and no key; a body may be left out.</p>\
 <dd><code>{\"card\":\"4000 0000 0000 0341\"}</code> replaces the card that renewals are charged to; with this one \
 they are declined.</dd>\
 <dt><code>POST /_sandbox/subscriptions/{subscription}/cancel</code></dt>\
-<dd><code>{\"at_period_end\":true}</code> cancels when the period ends, <code>false</code> at once.</dd></dl>";
+<dd><code>{\"at_period_end\":true}</code> cancels when the period ends, <code>false</code> at once.</dd>\
+<dt><code>POST /_sandbox/refunds/{refund}/fail</code></dt>\
+<dd>The bank returns a refund: the charge counts it as not refunded.</dd>\
+<dt><code>POST /_sandbox/payments/{payment_intent}/dispute</code></dt>\
+<dd><code>{\"amount\":499,\"reason\":\"fraudulent\",\"inquiry\":false}</code> disputes a payment, all of it \
+unless an amount is given; an inquiry withdraws no funds.</dd>\
+<dt><code>POST /_sandbox/disputes/{dispute}/resolve</code></dt>\
+<dd><code>{\"outcome\":\"won\"}</code>, <code>\"lost\"</code> or <code>\"prevented\"</code> ends a dispute, \
+<code>\"warning_closed\"</code> or <code>\"prevented\"</code> an inquiry; <code>\"escalated\"</code> makes a \
+dispute of an inquiry.</dd></dl>";
 
 pub async fn index(State(sandbox): State<Sandbox>) -> Response {
     let tables =
@@ -44,10 +54,19 @@ pub async fn index(State(sandbox): State<Sandbox>) -> Response {
     let main = format!(
         "<main class=\"wide\"><h1>Stripe sandbox</h1>\
          <p>A local stand-in for Stripe: its API is at <code>/v1</code>, and a checkout's page at its url. \
-         {target}</p>{BY_HAND}<h2>Checkouts</h2>{sessions}<h2>Subscriptions</h2>{subscriptions}\
-         <h2>Events</h2>{events}</main>"
+         {target}</p>{BY_HAND}<h2>Test cards</h2>{}<h2>Checkouts</h2>{sessions}\
+         <h2>Subscriptions</h2>{subscriptions}<h2>Events</h2>{events}</main>",
+        test_cards(),
     );
     page(StatusCode::OK, "Stripe sandbox", &main, "")
+}
+
+fn test_cards() -> String {
+    let row = |card: &Card| {
+        let (number, name) = (card.spaced(), card.name);
+        format!("<tr><td><code>{number}</code></td><td>{}</td><td><code>{name}</code></td></tr>", card.does)
+    };
+    table(&["Card", "What it does", "As a payment method"], &CARDS.iter().map(row).collect::<String>())
 }
 
 fn sessions(tx: &Tx) -> Answer<String> {

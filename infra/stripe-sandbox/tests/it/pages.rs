@@ -74,7 +74,7 @@ async fn pages_of_ended_or_unknown_sessions_say_so() {
 }
 
 #[tokio::test]
-async fn the_front_page_lists_events_and_their_deliveries() {
+async fn the_front_page_lists_events_deliveries_and_what_can_be_done_by_hand() {
     let stand = Stand::start().await;
     stand.hook.answer_with(500);
     stand.post("/v1/customers", "").await;
@@ -82,6 +82,11 @@ async fn the_front_page_lists_events_and_their_deliveries() {
     let front = stand.send("GET", "/", &[], "").await.text;
     assert!(front.contains("customer.created"));
     assert!(front.contains("pending, 1 attempt, HTTP 500"));
+    for told in
+        ["/_sandbox/disputes/{dispute}/resolve", "4000 0000 0000 5126", "pm_card_createDisputeInquiry"]
+    {
+        assert!(front.contains(told), "{told} is not told of");
+    }
 }
 
 #[tokio::test]

@@ -250,6 +250,20 @@ impl Shop {
         self.shopper(&format!("/_sandbox/checkout/{session}/pay"), &format!(r#"{{"card":"{card}"}}"#)).await
     }
 
+    /// The intent of one piece at 9.99, bought and paid.
+    pub async fn bought(&self, card: &str) -> String {
+        let price = self.price("Medium", 999).await;
+        let session = self.session(&price, "").await;
+        let paid = self.pay(id(&session), card).await.json();
+        paid["payment_intent"].as_str().unwrap().to_owned()
+    }
+
+    /// The charge that paid an intent.
+    pub async fn charge_of(&self, intent: &str) -> Value {
+        let path = format!("/v1/payment_intents/{intent}?expand[]=latest_charge");
+        self.get(&path).await["latest_charge"].clone()
+    }
+
     pub async fn try_pay(&self, session: &str) -> Option<Answer> {
         let uri = format!("{}/_sandbox/checkout/{session}/pay", self.base);
         self.exchange(http::Request::post(uri).body(Full::default()).unwrap()).await
