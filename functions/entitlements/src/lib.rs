@@ -2,6 +2,8 @@
 
 use domain::account::Account;
 use domain::catalog::Shelf;
+use domain::cause::Cause;
+use domain::entry::Detail;
 use domain::ids::UserId;
 use domain::time::Time;
 use domain::view::{self, EntryView, PackageView, PlanView};
@@ -9,7 +11,7 @@ use edge::request::{answer, no_such_route, query, route};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use store::{Catalogs, HTTP_BUDGET, Read, Store};
+use store::{Catalogs, HTTP_BUDGET, Read, Store, Wanted};
 
 pub struct Entitlements {
     store: Store,
@@ -92,13 +94,19 @@ impl Entitlements {
 
     async fn entries(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
         let user = self.callers.subject(request)?;
-        let cursor = query::<u64>(request, "cursor")?;
+        if let Some(cause) = query::<Cause>(request, "cause")? {
+            let entry = self.store.entry(&cause).await.map_err(Problem::fault)?;
+            let entry = entry.filter(|entry| entry.user == user);
+            return Reply::ok(&Entries { entries: entry.iter().map(EntryView::new).collect(), next: None });
+        }
         let limit = query::<u16>(request, "limit")?.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&limit) {
             return Err(Problem::new(Code::InvalidRequest, format!("`limit` is from 1 to {LARGEST_PAGE}")));
         }
-        let pending = if cursor.is_none() { self.pending(&user, now).await? } else { None };
-        let page = self.store.journal(&user, cursor, limit).await.map_err(Problem::fault)?;
+        let wanted = wanted(request)?;
+        let shows_pending = wanted == Wanted::default();
+        let pending = if shows_pending { self.pending(&user, now).await? } else { None };
+        let page = self.store.journal(&user, &wanted, limit).await.map_err(Problem::fault)?;
         let entries = pending.into_iter().chain(page.entries.iter().map(EntryView::new)).collect();
         Reply::ok(&Entries { entries, next: page.next.map(|seq| seq.to_string()) })
     }
@@ -108,4 +116,27 @@ impl Entitlements {
         let account = self.store.account(user, Read::Eventual).await.map_err(Problem::fault)?;
         Ok(EntryView::pending(&account, now))
     }
+}
+
+/// `?kind=purchase&from=2026-11-01T00:00:00Z&to=…&cursor=…`
+fn wanted(request: &Request) -> Result<Wanted, Problem> {
+    let kind = query::<String>(request, "kind")?;
+    if let Some(unknown) = kind.as_deref().filter(|kind| !Detail::KINDS.contains(kind)) {
+        let known = Detail::KINDS.join(", ");
+        let detail = format!("no entry is of the kind {unknown:?}; the kinds are {known}");
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    Ok(Wanted {
+        below: query(request, "cursor")?,
+        kind,
+        from: moment(request, "from")?,
+        to: moment(request, "to")?,
+    })
+}
+
+fn moment(request: &Request, name: &str) -> Result<Option<Time>, Problem> {
+    let Some(text) = query::<String>(request, name)? else { return Ok(None) };
+    let time = Time::parse_rfc3339(&text);
+    let wrong = || format!("`{name}` is a time such as 2026-11-21T00:00:00Z, not {text:?}");
+    time.map(Some).ok_or_else(|| Problem::new(Code::InvalidRequest, wrong()))
 }

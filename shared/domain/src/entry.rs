@@ -240,6 +240,20 @@ impl Entry {
 }
 
 impl Detail {
+    /// Every word that `kind` answers.
+    pub const KINDS: [&str; 10] = [
+        "purchase",
+        "grant",
+        "consume",
+        "checkout",
+        "invoice",
+        "hold",
+        "capture",
+        "release",
+        "reversal",
+        "subscription",
+    ];
+
     pub const fn kind(&self) -> &'static str {
         match self {
             Detail::Purchase { .. } => "purchase",

@@ -104,7 +104,8 @@ impl Problem {
             }
             Refusal::UnknownItem(item) => unknown(&item, catalog),
             Refusal::FeatureNotIncluded(feature) => {
-                let detail = format!("the plan does not include `{feature}`");
+                let named = catalog.features.get(&feature).map_or(feature.as_str(), |known| &known.name);
+                let detail = format!("the plan does not include {named}");
                 Problem::new(Code::FeatureNotIncluded, detail).with("feature", feature.as_str())
             }
             Refusal::TokensOutOfRange { min, max } if min == max => {
@@ -133,7 +134,7 @@ impl Problem {
                 Problem::new(Code::BeyondHold, detail).with("held", held.get())
             }
             Refusal::AlreadySubscribed(seen) => {
-                let detail = format!("`{}` is subscribed to already; change it, or end it first", seen.plan);
+                let detail = format!("`{}` is subscribed to already; it has to end before another can begin", seen.plan);
                 let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
                 Problem::new(Code::AlreadySubscribed, detail).with("subscription", held)
             }

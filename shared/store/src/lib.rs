@@ -4,6 +4,7 @@ mod apply;
 mod catalogs;
 mod error;
 pub mod items;
+mod journal;
 mod meter;
 mod observe;
 mod pointers;
@@ -28,6 +29,7 @@ pub use apply::Applied;
 pub use catalogs::Catalogs;
 pub use error::StoreError;
 use items::Item;
+pub use journal::{Page, Wanted};
 pub use meter::{Meter, Spent};
 pub use observe::Observed;
 pub use pointers::{Unclaimed, WebhookAudit};
@@ -55,14 +57,6 @@ pub enum Read {
     Eventual,
     /// For deciding: only a consistent read may refuse.
     Consistent,
-}
-
-/// One page of a journal, newest first.
-#[derive(Debug)]
-pub struct Page {
-    pub entries: Vec<Entry>,
-    /// The seq to go on below, if there is more.
-    pub next: Option<u64>,
 }
 
 impl Store {
@@ -150,29 +144,6 @@ impl Store {
             _ => None,
         };
         Ok(items.into_iter().filter_map(pk).collect())
-    }
-
-    /// A user's journal, newest first, below a seq.
-    pub async fn journal(&self, user: &UserId, below: Option<u64>, limit: u16) -> Result<Page, StoreError> {
-        let below = below.map_or_else(|| schema::JOURNAL_END.to_owned(), schema::journal_position);
-        let query = self
-            .db
-            .query()
-            .table_name(&*self.table)
-            .index_name(schema::GSI1)
-            .key_condition_expression("GSI1PK = :user AND GSI1SK < :below")
-            .expression_attribute_values(":user", AttributeValue::S(schema::partition_of(user)))
-            .expression_attribute_values(":below", AttributeValue::S(below))
-            .scan_index_forward(false)
-            .limit(i32::from(limit))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let answer = query.send().await.map_err(StoreError::of)?;
-        self.meter.read(answer.consumed_capacity());
-        let more = answer.last_evaluated_key.is_some();
-        let entries = answer.items.unwrap_or_default().into_iter().map(items::to_entry);
-        let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-        let next = entries.last().map(|entry| entry.seq).filter(|seq| more && *seq > 1);
-        Ok(Page { entries, next })
     }
 
     async fn get(&self, key: Key, read: Read) -> Result<Option<Item>, StoreError> {

@@ -24,6 +24,9 @@
 //! | `req:<user>:<operation>:<key>` | a client asked, with its `Idempotency-Key`   |
 //! | `obs:<user>:<seq>`             | Stripe was looked at, and something was new  |
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::cause::{Cause, escaped};
 use domain::decide::PaymentStatus;
 use domain::ids::{CustomerId, EventId, PaymentId, PriceId, UserId};
@@ -78,6 +81,11 @@ pub fn journal(user: &UserId, seq: u64) -> Key {
 /// Sixteen digits hold every seq up to 2^53 − 1 and sort as numbers do.
 pub fn journal_position(seq: u64) -> String {
     format!("{seq:016}")
+}
+
+/// The seq that an index key of the journal names.
+pub fn seq_of(key: &HashMap<String, AttributeValue>) -> Option<u64> {
+    key.get(GSI1_SK)?.as_s().ok()?.parse().ok()
 }
 
 /// Sorts after every position.

@@ -139,3 +139,30 @@ async fn odd_user_ids_are_users_like_any_other() {
         assert_eq!(caller.get("/v1/me").await.json["user"], user);
     }
 }
+
+#[tokio::test]
+async fn the_journal_can_be_asked_by_kind_time_and_cause() {
+    let world = World::new().await;
+    let ada = world.user("ada");
+    world.pay(&ada.opens("medium").await, PAID).await;
+    ada.until_available(275).await;
+    world.advance("2d").await;
+    ada.post_once("/v1/me/consume", "photo", json!({ "action": "photo" })).await;
+    let kinds = async |query: &str| {
+        let entries = ada.get(&format!("/v1/me/wallet/entries?{query}")).await.json;
+        let entries = entries["entries"].as_array().unwrap_or_else(|| panic!("{entries}")).clone();
+        entries.iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("kind=purchase").await, ["purchase"]);
+    let yesterday = world.now().await.plus_ms(-domain::time::DAY_MS).rfc3339();
+    assert_eq!(kinds(&format!("from={yesterday}")).await, ["consume"]);
+    assert_eq!(kinds(&format!("to={yesterday}")).await, ["purchase", "checkout"]);
+    assert_eq!(kinds("cause=req:ada:consume:photo").await, ["consume"]);
+    assert!(
+        world.user("eve").get("/v1/me/wallet/entries?cause=req:ada:consume:photo").await.text.contains("[]")
+    );
+    let unknown = ada.get("/v1/me/wallet/entries?kind=gift").await;
+    unknown.expect_problem(400, "invalid_request");
+    assert!(unknown.json["detail"].as_str().unwrap().contains("purchase, grant"), "{}", unknown.text);
+    ada.get("/v1/me/wallet/entries?from=yesterday").await.expect_problem(400, "invalid_request");
+}

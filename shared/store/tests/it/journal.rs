@@ -2,7 +2,7 @@
 
 use domain::cause::Cause;
 use domain::ids::{CustomerId, EventId, UserId};
-use store::{Unclaimed, WebhookAudit};
+use store::{Unclaimed, Wanted, WebhookAudit};
 
 use crate::table::{NOW, TABLE, Table, consume, purchase, user};
 
@@ -15,7 +15,7 @@ async fn pages_of_the_journal_are_newest_first_and_miss_nothing() {
     }
     let (mut seqs, mut below) = (Vec::new(), None);
     loop {
-        let page = table.store.journal(&user(), below, 3).await.unwrap();
+        let page = table.store.journal(&user(), &Wanted { below, ..Wanted::default() }, 3).await.unwrap();
         assert!(page.entries.len() <= 3);
         seqs.extend(page.entries.iter().map(|entry| entry.seq));
         below = page.next;
@@ -28,7 +28,7 @@ async fn pages_of_the_journal_are_newest_first_and_miss_nothing() {
 
 #[tokio::test]
 async fn a_user_without_a_history_has_an_empty_journal() {
-    let page = Table::new().await.store.journal(&user(), None, 10).await.unwrap();
+    let page = Table::new().await.store.journal(&user(), &Wanted::default(), 10).await.unwrap();
     assert!(page.entries.is_empty() && page.next.is_none());
 }
 
@@ -92,4 +92,33 @@ async fn what_is_not_booked_yet_is_told_from_what_is_however_many_are_asked_for(
     assert_eq!(unbooked.len(), 146);
     assert!(!unbooked.contains(&&causes[99]) && unbooked.contains(&&causes[98]));
     assert!(table.store.unbooked(&[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_filter_finds_what_fits_however_far_apart_it_lies() {
+    let table = Table::new().await;
+    table.done(&purchase("mega", 1)).await;
+    for number in 0..99 {
+        table.done(&consume(number, 1)).await;
+        if number % 40 == 0 {
+            table.done(&purchase("small", number + 2)).await;
+        }
+    }
+    let mut wanted = Wanted { kind: Some("purchase".to_owned()), ..Wanted::default() };
+    let (mut seqs, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = table.store.journal(&user(), &wanted, 2).await.unwrap();
+        seqs.extend(page.entries.iter().map(|entry| entry.seq));
+        pages += 1;
+        wanted.below = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seqs, [85, 44, 3, 1]);
+    assert!(pages <= 3, "{pages}");
+    let before = Wanted { to: Some(NOW), ..Wanted::default() };
+    assert!(table.store.journal(&user(), &before, 9).await.unwrap().entries.is_empty());
+    let since = Wanted { from: Some(NOW), ..Wanted::default() };
+    assert_eq!(table.store.journal(&user(), &since, 9).await.unwrap().entries.len(), 9);
 }
