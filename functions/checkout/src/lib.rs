@@ -5,6 +5,7 @@ mod order;
 
 use std::time::Duration;
 
+use domain::catalog::CheckoutPolicy;
 use domain::cause::Cause;
 use domain::entry::Entry;
 use domain::ids::{CheckoutId, SubscriptionId, UserId};
@@ -14,7 +15,7 @@ use domain::money::Tokens;
 use domain::payment::Payment;
 use domain::time::Time;
 use edge::request::{answer, no_such_route, path, route};
-use edge::{Callers, Code, Env, Problem, Reply, StartError};
+use edge::{BadSetting, Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
 use settle::{Fulfilled, Settle, SettleError, Synced};
@@ -49,7 +50,11 @@ impl Checkout {
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
         let settle = Settle::from_env(env, store.clone(), catalogs.clone())?;
         let origins = env.list("RETURN_ORIGINS");
-        Ok(Checkout { store, catalogs, settle, callers: Callers::from_env(env), origins })
+        let origins: Result<Vec<String>, String> =
+            origins.iter().map(|origin| CheckoutPolicy::origin(origin)).collect();
+        let origins = origins.map_err(|problem| BadSetting::Wrong { name: "RETURN_ORIGINS", problem })?;
+        let callers = Callers::from_env(env);
+        Ok(Checkout { store, catalogs, settle, callers, origins })
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {

@@ -164,8 +164,15 @@ impl Checkout {
         let order = order::of(entry, frozen, &published, self.settle.stack());
         let left_ms = frozen.expires_at.millis() - now.millis();
         let session = if left_ms >= SHORTEST_MS {
-            let opened = self.settle.stripe().open_checkout(&order, &entry.cause.to_string()).await;
-            opened.map_err(stripe_problem)?
+            match self.settle.stripe().open_checkout(&order, &entry.cause.to_string()).await {
+                Ok(session) => session,
+                // The same request in another wire form, as an older version of this function sent it.
+                Err(error) if error.is_key_reused() => {
+                    let found = self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await?;
+                    found.ok_or_else(|| stripe_problem(error))?
+                }
+                Err(error) => return Err(stripe_problem(error)),
+            }
         } else {
             match self.find(&order, entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await? {
                 Some(session) => session,

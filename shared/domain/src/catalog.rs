@@ -184,6 +184,15 @@ impl Catalog {
 }
 
 impl CheckoutPolicy {
+    /// An origin as it is compared, or what is wrong with it and how to mend it.
+    pub fn origin(text: &str) -> Result<String, String> {
+        match origin::split(text) {
+            Ok((origin, "" | "/")) => Ok(origin),
+            Ok(_) => Err(format!("{text:?} has a path; write only its origin, such as https://app.example")),
+            Err(bad) => Err(format!("{text:?} {}; {}", bad.problem, bad.fix)),
+        }
+    }
+
     /// Whether a buyer may be sent to this URL: its origin must be one of the listed.
     pub fn allows(&self, url: &str) -> bool {
         origin::split(url).is_ok_and(|(origin, _)| self.return_origins.contains(&origin))

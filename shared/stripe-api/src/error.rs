@@ -49,6 +49,14 @@ impl StripeError {
         }
     }
 
+    /// The idempotency key was first used with a request that was not exactly this one.
+    pub fn is_key_reused(&self) -> bool {
+        match self {
+            StripeError::Refused(refusal) => refusal.kind.as_deref() == Some("idempotency_error"),
+            _ => false,
+        }
+    }
+
     /// The object itself does not exist. A 404 for any other reason, such as a wrong address, is not that.
     pub(crate) fn is_missing(&self) -> bool {
         match self {

@@ -115,4 +115,19 @@ mod tests {
             assert_eq!(split(url), Err(why), "{url}");
         }
     }
+
+    #[test]
+    fn a_setting_with_an_origin_is_read_or_says_how_to_mend_it() {
+        use crate::catalog::CheckoutPolicy;
+        assert_eq!(CheckoutPolicy::origin("https://App.example:443/").as_deref(), Ok("https://app.example"));
+        for (wrong, says) in [
+            ("https://app.example/pay", "only its origin"),
+            ("http://app.example", "must start with https://"),
+            ("https://*.example", "wildcard"),
+            ("app.example", "https://app.example"),
+        ] {
+            let problem = CheckoutPolicy::origin(wrong).unwrap_err();
+            assert!(problem.contains(wrong) && problem.contains(says), "{problem}");
+        }
+    }
 }
