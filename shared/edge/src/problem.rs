@@ -53,9 +53,11 @@ codes! {
     UnknownPackage = "unknown_package", 422, "No such package";
     UnknownPlan = "unknown_plan", 422, "No such plan";
     TokensOutOfRange = "tokens_out_of_range", 422, "The number of tokens does not fit";
+    DuplicateSubject = "duplicate_subject", 422, "Somebody is named twice";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request";
     BeyondHold = "beyond_hold", 422, "More than the hold has";
     TooManyHolds = "too_many_holds", 429, "Too many holds are open";
+    GrantCapReached = "grant_cap_reached", 429, "The day's grants are used up";
     Internal = "internal", 500, "Something broke on our side";
     StripeRefused = "stripe_refused", 502, "Stripe refused";
     StripeUnavailable = "stripe_unavailable", 503, "Stripe cannot be reached";
@@ -134,7 +136,10 @@ impl Problem {
                 Problem::new(Code::BeyondHold, detail).with("held", held.get())
             }
             Refusal::AlreadySubscribed(seen) => {
-                let detail = format!("`{}` is subscribed to already; it has to end before another can begin", seen.plan);
+                let detail = format!(
+                    "`{}` is subscribed to already; it has to end before another can begin",
+                    seen.plan
+                );
                 let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
                 Problem::new(Code::AlreadySubscribed, detail).with("subscription", held)
             }
