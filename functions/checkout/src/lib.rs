@@ -53,7 +53,7 @@ impl Checkout {
         let origins: Result<Vec<String>, String> =
             origins.iter().map(|origin| CheckoutPolicy::origin(origin)).collect();
         let origins = origins.map_err(|problem| BadSetting::Wrong { name: "RETURN_ORIGINS", problem })?;
-        let callers = Callers::from_env(env);
+        let callers = Callers::from_env(env)?;
         Ok(Checkout { store, catalogs, settle, callers, origins })
     }
 

@@ -13,7 +13,7 @@ use edge::{Code, Problem, Reply};
 use lambda_http::Request;
 use serde::Serialize;
 use settle::Synced;
-use store::{Applied, Read};
+use store::{Applied, Read, Store};
 use stripe_api::{CheckoutOrder, Session, SessionStatus};
 
 use crate::order::{self, Buy};
@@ -56,7 +56,10 @@ impl Checkout {
         let opened = match known {
             Some(entry) if entry.request.as_ref() == Some(&once.hash) => self.opened(&entry, now).await,
             Some(_) => return Err(Problem::key_reused()),
-            None => self.open_new(&user, wanted, &once, now).await,
+            None => {
+                let store = self.store.claiming(self.callers.claimant(request));
+                self.open_new(&store, &user, wanted, &once, now).await
+            }
         };
         let session = opened.map_err(|problem| problem.with("idempotency_key", once.key.as_str()))?;
         let (id, url, status) = (&session.id, session.url.as_deref(), word(session.status));
@@ -65,7 +68,14 @@ impl Checkout {
 
     /// Writes down what Stripe will be asked for, then asks. For a plan that takes the lock of its group:
     /// whoever holds it is met first.
-    async fn open_new(&self, user: &UserId, wanted: Buy, once: &Once, now: Time) -> Result<Session, Problem> {
+    async fn open_new(
+        &self,
+        store: &Store,
+        user: &UserId,
+        wanted: Buy,
+        once: &Once,
+        now: Time,
+    ) -> Result<Session, Problem> {
         let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
         let order = wanted.checked(&published, &self.origins)?;
         let account = self.store.account(user, Read::Consistent).await.map_err(Problem::fault)?;
@@ -85,7 +95,7 @@ impl Checkout {
         for _ in 0..MEETINGS {
             let (cause, hash) = (once.cause.clone(), Some(once.hash.clone()));
             let command = Command { cause, request: hash, act: Act::Checkout(request.clone()) };
-            let applied = self.store.apply(user, &command, &self.catalogs, now).await;
+            let applied = store.apply(user, &command, &self.catalogs, now).await;
             match applied.map_err(Problem::fault)? {
                 Applied::Done(entry) | Applied::Before(entry) => return self.opened(&entry, now).await,
                 Applied::KeyReused => return Err(Problem::key_reused()),

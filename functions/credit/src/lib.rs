@@ -1,13 +1,14 @@
-//! What Stripe told, brought into the books: decode, then fulfil. One bad record never harms another.
+//! What Stripe told, brought into the books: decode, then fulfil, sync or reverse. One bad record never harms another.
 
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use domain::ids::{EventId, SubscriptionId, UserId};
+use domain::entry::Detail;
+use domain::ids::{EventId, PaymentId, SubscriptionId, UserId};
 use domain::payment::Payment;
 use domain::time::Time;
 use edge::{Env, StartError};
-use settle::{Fulfilled, Settle, SettleError, Synced};
+use settle::{Fulfilled, Reversal, Settle, SettleError, Synced};
 use store::{Catalogs, Store, WebhookAudit};
 use stripe_event::{BadMessage, Event, Fact, Hint, Malformed, Message};
 
@@ -66,6 +67,7 @@ impl Credit {
                 Ok(None) => Ok("no subscription's"),
                 Err(error) => Err(SettleError::from(error).into()),
             },
+            Fact::Reversal { payment } => self.reverse(payment, event, now).await,
             Fact::Processing { .. } => Ok("processing"),
             Fact::Stranger => Ok("not ours"),
             Fact::Pointer { .. } | Fact::Other => {
@@ -109,6 +111,31 @@ impl Credit {
             }
             Synced::AnotherStack => "another stack's",
             Synced::Missing => "not in Stripe",
+        })
+    }
+
+    async fn reverse(
+        &self,
+        payment: &PaymentId,
+        event: &Event,
+        now: Time,
+    ) -> Result<&'static str, NotSettled> {
+        Ok(match self.settle.reverse(payment, event.id.as_str(), now).await? {
+            Reversal::Moved(entry) => {
+                tracing::info!(event = %event.id, cause = %entry.cause, seq = entry.seq, "reversed");
+                match entry.detail {
+                    Detail::Reversal { reversed: (before, after), .. } if after < before => "given back",
+                    _ => "taken back",
+                }
+            }
+            Reversal::Same => "known before",
+            Reversal::Unclaimed(reason) => {
+                edge::metrics::count("unclaimed", "reason", reason, now);
+                "unclaimed"
+            }
+            Reversal::AnotherStack => "another stack's",
+            Reversal::NotOurs => "not ours",
+            Reversal::Missing => "not in Stripe",
         })
     }
 

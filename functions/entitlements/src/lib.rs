@@ -5,13 +5,14 @@ use domain::catalog::Shelf;
 use domain::cause::Cause;
 use domain::entry::Detail;
 use domain::ids::UserId;
+use domain::money::Tokens;
 use domain::time::Time;
-use domain::view::{self, EntryView, PackageView, PlanView};
+use domain::view::{self, AccountView, EntryView, PackageView, PlanView};
 use edge::request::{answer, no_such_route, query, route};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use store::{Catalogs, HTTP_BUDGET, Read, Store, Wanted};
+use store::{Catalogs, Gift, HTTP_BUDGET, Read, Store, Wanted};
 
 pub struct Entitlements {
     store: Store,
@@ -37,6 +38,28 @@ struct Entries {
     next: Option<String>,
 }
 
+/// `GET /v1/me`: the account, and what it does not have yet.
+#[derive(Serialize)]
+struct Me {
+    #[serde(flatten)]
+    account: AccountView,
+    /// Absent for callers without a verified email.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_grants: Option<Vec<PendingGrant>>,
+}
+
+#[derive(Serialize)]
+struct PendingGrant {
+    tokens: Tokens,
+    expires_at: Option<String>,
+}
+
+impl PendingGrant {
+    fn of(gift: &Gift) -> PendingGrant {
+        PendingGrant { tokens: gift.tokens, expires_at: gift.expires_at.map(Time::rfc3339) }
+    }
+}
+
 const PAGE: u16 = 25;
 const LARGEST_PAGE: u16 = 100;
 
@@ -45,7 +68,7 @@ impl Entitlements {
         let (aws, endpoint, table) = edge::aws::table(env).await?;
         let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
-        Ok(Entitlements { store, catalogs, callers: Callers::from_env(env) })
+        Ok(Entitlements { store, catalogs, callers: Callers::from_env(env)? })
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
@@ -76,7 +99,24 @@ impl Entitlements {
 
     async fn account(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
         let (account, shelf) = self.state(request, now).await?;
-        Reply::ok(&view::account(&account, &shelf, now))
+        let pending_grants = self.pending_grants(request, &account, now).await?;
+        Reply::ok(&Me { account: view::account(&account, &shelf, now), pending_grants })
+    }
+
+    /// What the caller's next write will claim. Asked for only if their email is verified and not claimed yet.
+    async fn pending_grants(
+        &self,
+        request: &Request,
+        account: &Account,
+        now: Time,
+    ) -> Result<Option<Vec<PendingGrant>>, Problem> {
+        let Some(claimant) = self.callers.claimant(request) else { return Ok(None) };
+        if account.claimed == claimant.mark() {
+            return Ok(Some(Vec::new()));
+        }
+        let waiting = self.store.waiting_for(&account.user, &claimant).await.map_err(Problem::fault)?;
+        let waiting = waiting.iter().filter(|gift| !gift.is_over(now));
+        Ok(Some(waiting.map(PendingGrant::of).collect()))
     }
 
     async fn wallet(&self, request: &Request, now: Time) -> Result<Reply, Problem> {

@@ -1,17 +1,19 @@
-//! Spending tokens: parse, decide, one conditional write, reply.
+//! Spending tokens, at once or in two steps: parse, decide, one conditional write, reply.
 
-use domain::cause::Operation;
-use domain::decide::{Act, Command, Spend, What};
-use domain::ids::ActionId;
-use domain::money::Tokens;
+mod consume;
+mod holds;
+
+use domain::decide::{Command, Refusal};
+use domain::entry::Entry;
+use domain::ids::UserId;
+use domain::privacy::Claimant;
 use domain::time::Time;
-use domain::view::ConsumeView;
-use edge::request::{answer, body, no_such_route, once, route};
-use edge::{Callers, Code, Env, Problem, Reply, StartError};
+use edge::request::{answer, no_such_route, route};
+use edge::{Callers, Env, Problem, StartError};
 use lambda_http::{Body, Request, Response};
-use serde::Deserialize;
 use store::{Applied, Catalogs, HTTP_BUDGET, Store};
 
+#[derive(Clone)]
 pub struct Wallet {
     store: Store,
     catalogs: Catalogs,
@@ -23,54 +25,50 @@ impl Wallet {
         let (aws, endpoint, table) = edge::aws::table(env).await?;
         let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
-        Ok(Wallet { store, catalogs, callers: Callers::from_env(env) })
+        Ok(Wallet { store, catalogs, callers: Callers::from_env(env)? })
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
         let reply = async {
+            let user = self.callers.subject(&request)?;
+            let wallet = self.clone().claiming(self.callers.claimant(&request));
             match route(&request) {
-                "POST /v1/me/consume" | "POST /v1/users/{user}/consume" => self.consume(&request, now).await,
+                "POST /v1/me/consume" | "POST /v1/users/{user}/consume" => {
+                    wallet.consume(&request, &user, now).await
+                }
+                "POST /v1/me/holds" | "POST /v1/users/{user}/holds" => {
+                    wallet.hold(&request, &user, now).await
+                }
+                "POST /v1/me/holds/{id}/capture" | "POST /v1/users/{user}/holds/{id}/capture" => {
+                    wallet.capture(&request, &user, now).await
+                }
+                "POST /v1/me/holds/{id}/release" | "POST /v1/users/{user}/holds/{id}/release" => {
+                    wallet.release(&request, &user, now).await
+                }
                 _ => Err(no_such_route(&request)),
             }
         };
         answer(&request, reply).await
     }
 
-    async fn consume(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
-        let user = self.callers.subject(request)?;
-        let (wanted, json) = body::<Consume>(request)?;
-        let once = once(request, &user, Operation::Consume, &json)?;
-        let act = Act::Consume(wanted.into_spend()?);
-        let command = Command { cause: once.cause, request: Some(once.hash), act };
-        let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
-        match self.store.apply(&user, &command, &self.catalogs, now).await.map_err(Problem::fault)? {
-            Applied::Done(entry) | Applied::Before(entry) => Reply::ok(&ConsumeView::new(&entry)),
-            Applied::Refused(refusal) => Err(Problem::refused(refusal, &published.catalog)),
+    /// What waits for the caller's email is theirs before anything else is decided.
+    fn claiming(self, claimant: Option<Claimant>) -> Wallet {
+        Wallet { store: self.store.claiming(claimant), ..self }
+    }
+
+    /// The entry that answers a command, whether it was written now or before.
+    async fn book(&self, user: &UserId, command: &Command, now: Time) -> Result<Entry, Problem> {
+        match self.store.apply(user, command, &self.catalogs, now).await.map_err(Problem::fault)? {
+            Applied::Done(entry) | Applied::Before(entry) => Ok(entry),
+            Applied::Refused(refusal) => Err(self.refused(refusal, now).await),
             Applied::KeyReused => Err(Problem::key_reused()),
         }
     }
-}
 
-/// `{"action":"photo","amount":2}`, `{"action":"skip_level","tokens":30}` or `{"tokens":5}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Consume {
-    action: Option<ActionId>,
-    tokens: Option<Tokens>,
-    amount: Option<u64>,
-}
-
-impl Consume {
-    fn into_spend(self) -> Result<Spend, Problem> {
-        let wrong = |detail| Err(Problem::new(Code::InvalidRequest, detail));
-        if self.tokens == Some(Tokens::ZERO) || self.amount == Some(0) {
-            return wrong("`tokens` and `amount` start at 1");
+    async fn refused(&self, refusal: Refusal, now: Time) -> Problem {
+        match self.catalogs.current(now).await {
+            Ok(published) => Problem::refused(refusal, &published.catalog),
+            Err(error) => Problem::fault(error),
         }
-        let what = match (self.action, self.tokens) {
-            (Some(action), tokens) => What::Action { action, tokens },
-            (None, Some(tokens)) => What::Tokens(tokens),
-            (None, None) => return wrong("say what to consume: {\"action\":\"…\"} or {\"tokens\":5}"),
-        };
-        Ok(Spend { what, amount: self.amount.unwrap_or(1) })
     }
 }

@@ -16,6 +16,7 @@ use crate::keys::LocalStack;
 use crate::stack::{self, RealStripe};
 use crate::template::Template;
 
+pub const ADMIN: &str = include_str!("../../../events/admin.json");
 pub const CHECKOUT: &str = include_str!("../../../events/checkout.json");
 pub const ENTITLEMENTS: &str = include_str!("../../../events/entitlements.json");
 pub const WALLET: &str = include_str!("../../../events/wallet.json");

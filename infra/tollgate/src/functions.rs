@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admin::Admin;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use checkout::Checkout;
 use credit::Credit;
@@ -14,6 +15,7 @@ use webhook::Webhook;
 
 /// One of each.
 pub struct Functions {
+    admin: Admin,
     checkout: Checkout,
     credit: Credit,
     entitlements: Entitlements,
@@ -24,6 +26,7 @@ pub struct Functions {
 impl Functions {
     pub async fn from_env(env: &Env) -> Result<Arc<Functions>, StartError> {
         Ok(Arc::new(Functions {
+            admin: Admin::from_env(env).await?,
             checkout: Checkout::from_env(env).await?,
             credit: Credit::from_env(env).await?,
             entitlements: Entitlements::from_env(env).await?,
@@ -35,6 +38,7 @@ impl Functions {
     /// Calls the function that the template names. `None` means that there is no such function here.
     pub async fn http(&self, name: &str, request: Request, now: Time) -> Option<Response<Body>> {
         Some(match name {
+            "admin" => self.admin.handle(request, now).await,
             "checkout" => self.checkout.handle(request, now).await,
             "entitlements" => self.entitlements.handle(request, now).await,
             "wallet" => self.wallet.handle(request, now).await,

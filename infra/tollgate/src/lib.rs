@@ -4,6 +4,7 @@ pub mod clock;
 pub mod event;
 pub mod functions;
 pub mod gateway;
+pub mod grants;
 pub mod keys;
 pub mod local;
 pub mod loopback;

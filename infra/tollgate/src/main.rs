@@ -10,10 +10,11 @@ use domain::catalog::Catalog;
 use edge::{Env, StartError};
 use serde_json::json;
 use store::{HTTP_BUDGET, Store};
+use tollgate::grants::Order;
 use tollgate::keys::{LocalFile, LocalStack};
 use tollgate::stack::{Options, RealStripe, STACK, Stack, TABLE};
 use tollgate::template::Template;
-use tollgate::{event, local, welcome};
+use tollgate::{event, grants, local, welcome};
 
 /// Takes the money and opens the gate: a Stripe monetization backend, here on your machine.
 #[derive(Parser)]
@@ -34,6 +35,8 @@ enum Command {
     /// Print an event to invoke a function with, or the variables it needs to work on this stack
     #[command(subcommand)]
     Event(EventCommand),
+    /// Give tokens to everybody whom a file names: `email_or_user,tokens` to a line, or JSON rows
+    Grants(GrantsArgs),
     /// Check or publish a catalog
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -68,8 +71,31 @@ struct TokenArgs {
     product: Option<String>,
 }
 
+#[derive(Args)]
+struct GrantsArgs {
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Why, for the people who look at it later
+    #[arg(long)]
+    note: Option<String>,
+    /// When what is left of it ends, such as 2027-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+    /// The API of a deployed stack [default: this folder's local stack]
+    #[arg(long, value_name = "URL", requires = "token")]
+    api: Option<String>,
+    /// A token of that stack's identity provider with the scope `admin`
+    #[arg(long, value_name = "T", requires = "api")]
+    token: Option<String>,
+    /// Which stack, if several were started in this folder
+    #[arg(long, conflicts_with = "api")]
+    product: Option<String>,
+}
+
 #[derive(Subcommand)]
 enum EventCommand {
+    /// An operator gives tokens
+    Admin,
     /// A user buys a package
     Checkout,
     /// A user asks for their account
@@ -131,6 +157,9 @@ struct PushArgs {
     stack: Option<String>,
 }
 
+/// Whoever gives on a local stack. Always the same, as keys are each operator's own.
+const LOCAL_OPERATOR: &str = "operator";
+
 const COMPANION: &str = include_str!("../../catalogs/companion.toml");
 
 fn main() -> ExitCode {
@@ -140,6 +169,7 @@ fn main() -> ExitCode {
         Some(Command::Local(args)) => run_local(args),
         Some(Command::Token(args)) => print_token(&args),
         Some(Command::Event(wanted)) => print_event(wanted),
+        Some(Command::Grants(args)) => give(args),
         Some(Command::Catalog(CatalogCommand::Check { file })) => check(&file),
         Some(Command::Catalog(CatalogCommand::Push(args))) => push(&args),
     };
@@ -196,6 +226,19 @@ fn print_token(args: &TokenArgs) -> Result<(), StartError> {
     Ok(())
 }
 
+fn give(args: GrantsArgs) -> Result<(), StartError> {
+    let (api, token) = match (args.api, args.token) {
+        (Some(api), Some(token)) => (api, token),
+        _ => {
+            let stack = running(args.product.as_deref())?;
+            let token = stack.tokens().mint(LOCAL_OPERATOR, None, Some("admin"), local::DEMO_TOKEN_TTL);
+            (stack.api, token)
+        }
+    };
+    let order = Order { file: args.file, note: args.note, expires_at: args.expires_at, api, token };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(grants::give(&order))
+}
+
 /// The stack of this folder, whether it runs just now or not.
 fn running(product: Option<&str>) -> Result<LocalStack, StartError> {
     Ok(LocalFile::below(&std::env::current_dir()?).find(product)?)
@@ -205,6 +248,7 @@ fn print_event(wanted: EventCommand) -> Result<(), StartError> {
     // By the wall clock: a function that runs elsewhere knows no other, wherever the stack's has been moved to.
     let now = edge::now();
     let text = match wanted {
+        EventCommand::Admin => event::ADMIN.to_owned(),
         EventCommand::Checkout => event::CHECKOUT.to_owned(),
         EventCommand::Entitlements => event::ENTITLEMENTS.to_owned(),
         EventCommand::Wallet => event::WALLET.to_owned(),

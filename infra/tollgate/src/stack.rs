@@ -237,6 +237,8 @@ pub fn settings(local: &LocalStack, queue: &str, real: Option<&RealStripe>) -> E
         ("QUEUE_URL", format!("{}/{}/{queue}", local.sqs, queue::ACCOUNT)),
         ("STACK_NAME", STACK.to_owned()),
         ("STRIPE_MODE", "test".to_owned()),
+        ("GRANT_DAILY_CAP", "1000000".to_owned()),
+        ("PRIVACY_KEYS", local.privacy_keys.clone()),
         ("RETURN_ORIGINS", format!("{},{}", local.api, local.api.replace("127.0.0.1", "localhost"))),
     ];
     match real {

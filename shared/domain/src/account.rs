@@ -6,6 +6,7 @@ use crate::hold::Hold;
 use crate::ids::{CustomerId, PlanId, UserId};
 use crate::lot::{Balances, Lot};
 use crate::money::Tokens;
+use crate::privacy::EmailMark;
 use crate::subscription::{Opening, Subscription};
 use crate::time::Time;
 
@@ -29,6 +30,8 @@ pub struct Account {
     pub holds: Vec<Hold>,
     /// What was taken back after it had been spent. The next credit pays it first.
     pub debt: Tokens,
+    /// The email whose waiting grants it has claimed. Like `obs` the memory of a look: no entry tells of it.
+    pub claimed: Option<EmailMark>,
 }
 
 impl Account {
@@ -47,6 +50,7 @@ impl Account {
             lots: Vec::new(),
             holds: Vec::new(),
             debt: Tokens::ZERO,
+            claimed: None,
         }
     }
 

@@ -112,6 +112,17 @@ pub struct Plan {
     /// Every feature of the catalog, with what this plan allows of it.
     pub features: BTreeMap<FeatureId, Allows>,
     pub tokens: Option<Allowance>,
+    pub on_refund: OnRefund,
+}
+
+/// What becomes of a subscription when its latest invoice is refunded in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRefund {
+    /// It ends at once: what is not paid for is not had.
+    #[default]
+    Cancel,
+    /// It goes on, and renews.
+    Keep,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

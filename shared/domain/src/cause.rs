@@ -8,7 +8,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ids::{HoldId, InvoiceId, PaymentId, RequestKey, UserId};
+use crate::ids::{HoldId, InvoiceId, JobId, PaymentId, RequestKey, UserId};
+use crate::privacy::KeyedHash;
 
 /// What may be asked for with an `Idempotency-Key`. Each operation has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,18 +17,20 @@ pub enum Operation {
     Checkout,
     Consume,
     Grant,
+    GrantBulk,
     Hold,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 4] =
-        [Operation::Checkout, Operation::Consume, Operation::Grant, Operation::Hold];
+    pub const ALL: [Operation; 5] =
+        [Operation::Checkout, Operation::Consume, Operation::Grant, Operation::GrantBulk, Operation::Hold];
 
     pub const fn name(self) -> &'static str {
         match self {
             Operation::Checkout => "checkout",
             Operation::Consume => "consume",
             Operation::Grant => "grant",
+            Operation::GrantBulk => "grant_bulk",
             Operation::Hold => "hold",
         }
     }
@@ -45,10 +48,20 @@ pub enum Cause {
     Reversal { payment: PaymentId, number: u32 },
     /// `hold:<id>:end`: a hold was captured or released, whichever came first.
     HoldEnd(HoldId),
+    /// `bulk:<job>:<subject>`: an operator gave to many at once, and this is one of them.
+    Bulk { job: JobId, subject: Subject },
     /// `req:<user>:<operation>:<key>`: a client asked for it.
     Request { user: UserId, operation: Operation, key: RequestKey },
     /// `obs:<user>:<seq>`: Stripe was looked at, and what it said differed from what the account knew.
     Seen { user: UserId, seq: u64 },
+}
+
+/// Who a grant is for: `user:<id>`, or `email:<keyed hash>` of somebody who may not be known yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Subject {
+    User(UserId),
+    Email(KeyedHash),
 }
 
 impl Cause {
@@ -73,6 +86,7 @@ impl fmt::Display for Cause {
             Cause::Invoice(invoice) => write!(f, "inv:{invoice}"),
             Cause::Reversal { payment, number } => write!(f, "rev:{payment}:{number}"),
             Cause::HoldEnd(hold) => write!(f, "hold:{hold}:end"),
+            Cause::Bulk { job, subject } => write!(f, "bulk:{job}:{subject}"),
             Cause::Seen { user, seq } => write!(f, "obs:{}:{seq}", escaped(user.as_str())),
             Cause::Request { user, operation, key } => {
                 write!(f, "req:{}:{}:{}", escaped(user.as_str()), operation.name(), escaped(key.as_str()))
@@ -99,6 +113,10 @@ impl std::str::FromStr for Cause {
                 number: number.parse().map_err(|_| BadCause)?,
             }),
             ["hold", hold, "end"] => HoldId::parse(*hold).map(Cause::HoldEnd).map_err(|_| BadCause),
+            ["bulk", job, subject @ ..] => Ok(Cause::Bulk {
+                job: JobId::parse(*job).map_err(|_| BadCause)?,
+                subject: Subject::of_parts(subject)?,
+            }),
             ["obs", user, seq] => Ok(Cause::Seen {
                 user: UserId::parse(unescaped(user)?).map_err(|_| BadCause)?,
                 seq: seq.parse().map_err(|_| BadCause)?,
@@ -116,8 +134,42 @@ impl std::str::FromStr for Cause {
     }
 }
 
+impl Subject {
+    fn of_parts(parts: &[&str]) -> Result<Subject, BadCause> {
+        match parts {
+            ["user", user] => UserId::parse(unescaped(user)?).map(Subject::User).map_err(|_| BadCause),
+            ["email", version, mac] => {
+                format!("{version}:{mac}").parse().map(Subject::Email).map_err(|_| BadCause)
+            }
+            _ => Err(BadCause),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::User(user) => write!(f, "user:{}", escaped(user.as_str())),
+            Subject::Email(hash) => write!(f, "email:{hash}"),
+        }
+    }
+}
+
 fn unescaped(text: &str) -> Result<String, BadCause> {
     percent_decode_str(text).decode_utf8().map(String::from).map_err(|_| BadCause)
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> String {
+        subject.to_string()
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = BadCause;
+    fn try_from(text: String) -> Result<Subject, BadCause> {
+        Subject::of_parts(&text.split(':').collect::<Vec<_>>())
+    }
 }
 
 impl From<Cause> for String {
@@ -163,10 +215,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_of_many_grants_is_named_by_its_job_and_its_subject() {
+        let job = JobId::parse("job_1").unwrap();
+        let of = |subject| Cause::Bulk { job: job.clone(), subject };
+        let user = of(Subject::User(UserId::parse("email:1:a").unwrap()));
+        assert_eq!(user.to_string(), "bulk:job_1:user:email%3A1%3Aa");
+        let mac = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+        let email = of(Subject::Email(format!("1:{mac}").parse().unwrap()));
+        assert_eq!(email.to_string(), format!("bulk:job_1:email:1:{mac}"));
+        for cause in [user, email] {
+            assert_eq!(cause.to_string().parse(), Ok(cause));
+        }
+        for wrong in
+            ["bulk:job_1", "bulk:job_1:user", "bulk:job_1:email:1:a", "bulk:x:user:a", "bulk:job_1:a:b"]
+        {
+            assert_eq!(wrong.parse::<Cause>(), Err(BadCause), "{wrong}");
+        }
+    }
+
     proptest! {
         #[test]
         fn rendering_a_cause_is_injective(
-            user in "\\PC{1,30}|[:#%a ]{1,8}", key in "[!-~]{1,40}|[:#%a]{1,6}", operation in 0usize..4,
+            user in "\\PC{1,30}|[:#%a ]{1,8}", key in "[!-~]{1,40}|[:#%a]{1,6}", operation in 0usize..5,
         ) {
             prop_assume!(UserId::parse(&*user).is_ok());
             let cause = request(&user, Operation::ALL[operation], &key);

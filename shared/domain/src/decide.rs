@@ -3,16 +3,19 @@
 use crate::account::Account;
 use crate::catalog::{Allows, Cost, Shelf};
 use crate::cause::Cause;
+use crate::change::{Change, Fence};
 use crate::draft::Draft;
-use crate::entry::{CheckoutRequest, Detail, Place, Sealed};
+use crate::entry::{CheckoutRequest, Detail, Place};
+use crate::follow::invoiced;
 use crate::hold::{Hold, MOST_HOLDS};
-use crate::ids::{ActionId, FeatureId, HoldId, PaymentId, RequestKey};
+use crate::ids::{ActionId, FeatureId, HoldId, RequestKey, UserId};
 use crate::item::Item;
 use crate::lot::{Lot, LotId, Source};
-use crate::money::{Money, Tokens};
-use crate::payment::Payment;
+use crate::money::Tokens;
+use crate::payment::{Funded, Payment, PaymentRow};
+use crate::privacy::KeyedHash;
 use crate::request::RequestHash;
-use crate::subscription::{Opening, PaidFor, PaidInvoice, Seen, Subscription};
+use crate::subscription::{Opening, PaidFor, PaidInvoice, Seen};
 use crate::time::Time;
 
 /// Something to be done to one account, and the fact that justifies it.
@@ -32,10 +35,7 @@ pub enum Act {
         item: Item,
         catalog: u32,
     },
-    Grant {
-        tokens: Tokens,
-        expires_at: Option<Time>,
-    },
+    Grant(Grant),
     Consume(Spend),
     /// Set aside what a spending would take, until it is captured, released or over.
     Hold {
@@ -54,6 +54,16 @@ pub enum Act {
         invoice: PaidInvoice,
         paid_for: PaidFor,
     },
+}
+
+/// Tokens that an operator gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub tokens: Tokens,
+    pub expires_at: Option<Time>,
+    pub operator: Option<UserId>,
+    /// Of why; the words themselves stand beside the books.
+    pub note: Option<KeyedHash>,
 }
 
 /// What is to be spent: an action's price, or a plain number of tokens, `amount` times.
@@ -75,58 +85,6 @@ pub enum Captured {
     All,
     Tokens(Tokens),
     Nothing,
-}
-
-/// What an accepted command comes to: the account afterwards, and the entry that says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    pub fence: Fence,
-    pub account: Account,
-    pub entry: Sealed,
-    /// The rows of the payments that it books, written with the entry.
-    pub payments: Vec<PaymentRow>,
-}
-
-/// Which account was decided upon. A write holds only if it is still that one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fence {
-    pub seq: u64,
-    pub obs: u64,
-}
-
-/// The state of one payment. Its money fields are written only with an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PaymentRow {
-    pub payment: PaymentId,
-    pub item: Item,
-    pub paid: Money,
-    pub granted: Tokens,
-    /// The lots that it opened, in the order in which they are taken back.
-    pub funded: Vec<Funded>,
-    /// Refunded or disputed, in all.
-    pub reversed_minor: i64,
-    /// Taken back for that, in all.
-    pub taken: Tokens,
-    /// How often that has changed.
-    pub reversals: u32,
-    pub status: PaymentStatus,
-    pub at: Time,
-}
-
-/// A lot that a payment opened, and with how much.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Funded {
-    pub lot: LotId,
-    pub source: Source,
-    pub tokens: Tokens,
-    pub expires_at: Option<Time>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PaymentStatus {
-    Completed,
-    /// Nothing of it is left.
-    Refunded,
 }
 
 /// Why a command was refused. A refusal changes nothing and is not stored.
@@ -169,9 +127,10 @@ pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) ->
             let (paid, customer) = (payment.paid, payment.customer.clone());
             Detail::Purchase { item: item.clone(), catalog: *catalog, paid, customer }
         }
-        Act::Grant { tokens, expires_at } => {
-            credit(&mut draft, LotId::grant(&command.cause), Source::Grant, *tokens, *expires_at)?;
-            Detail::Grant
+        Act::Grant(grant) => {
+            let lot = LotId::grant(&command.cause);
+            credit(&mut draft, lot, Source::Grant, grant.tokens, grant.expires_at)?;
+            Detail::Grant { operator: grant.operator.clone(), note: grant.note }
         }
         Act::Consume(spend) => {
             consume(&mut draft, spend, shelf)?;
@@ -202,52 +161,6 @@ pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) ->
     let (cause, request) = (command.cause.clone(), command.request.clone());
     let (after, entry) = draft.seal(account, cause, request, detail);
     Ok(Change { fence: Fence::of(account), account: after, entry, payments })
-}
-
-/// What it comes to that Stripe says this of a subscription. `None` if that is nothing new.
-///
-/// The account must have been read before Stripe was asked: the fence then keeps an older look from overwriting
-/// a newer one.
-pub fn observe(account: &Account, seen: &Seen, now: Time) -> Option<Change> {
-    let known = account.subscriptions.iter().find(|held| held.seen.id == seen.id);
-    let has_ended = seen.status.is_final();
-    match known {
-        None if has_ended => return None,
-        Some(held) if held.seen == *seen => return None,
-        _ => {}
-    }
-    let was = known.map(|held| Box::new(held.seen.clone()));
-    let mut draft = ending_as(account, seen, now).advance(now);
-    let now = draft.account.at;
-    let held = &mut draft.account.subscriptions;
-    match held.iter_mut().find(|held| held.seen.id == seen.id) {
-        Some(_) if has_ended => held.retain(|held| held.seen.id != seen.id),
-        Some(known) => known.see(seen.clone(), now),
-        None => held.push(Subscription::new(seen.clone())),
-    }
-    if seen.is_live(now) {
-        draft.account.openings.retain(|opening| opening.group != seen.group);
-    }
-    draft.settle_time();
-    let cause = Cause::Seen { user: account.user.clone(), seq: account.seq + 1 };
-    let detail = Detail::Subscription { was, is: Box::new(seen.clone()) };
-    let (after, entry) = draft.seal(account, cause, None, detail);
-    let account_after = Account { obs: account.obs + 1, ..after };
-    Some(Change { fence: Fence::of(account), account: account_after, entry, payments: Vec::new() })
-}
-
-/// Time runs by the end that is known now: after an end nothing drips any more, and an end that was taken back
-/// takes nothing away.
-fn ending_as(account: &Account, seen: &Seen, now: Time) -> Account {
-    let mut account = account.clone();
-    if let Some(held) = account.subscriptions.iter_mut().find(|held| held.seen.id == seen.id) {
-        held.seen.cancel_at = seen.cancel_at;
-        held.seen.ended_at = seen.ended_at;
-        if seen.status.is_final() {
-            held.seen.ended_at = Some(seen.end().map_or(now, |end| end.min(now)));
-        }
-    }
-    account
 }
 
 fn purchase(
@@ -343,7 +256,8 @@ fn end_hold(draft: &mut Draft, id: &HoldId, wanted: Captured, key: &RequestKey) 
     };
     let hold = holds.remove(index);
     draft.capture(hold, captured);
-    Ok(Detail::HoldEnd { hold: id.clone(), captured, key: key.clone() })
+    let returned = held.saturating_sub(captured);
+    Ok(Detail::HoldEnd { hold: id.clone(), captured, returned, key: key.clone() })
 }
 
 fn price(account: &Account, what: &What, shelf: &Shelf) -> Result<Tokens, Refusal> {
@@ -394,156 +308,11 @@ fn lock(draft: &mut Draft, cause: &Cause, request: &CheckoutRequest) -> Result<(
     Ok(())
 }
 
-/// Books a paid invoice, and grants what it pays for. One of a subscription that has ended brings nothing more.
-fn invoiced(draft: &mut Draft, invoice: &PaidInvoice, paid_for: &PaidFor) -> Vec<PaymentRow> {
-    let mut held = draft.account.subscriptions.iter();
-    let index = held.position(|held| held.seen.id == invoice.subscription);
-    let mut funded = None;
-    if let Some(index) = index {
-        let now = draft.account.at;
-        let held = &mut draft.account.subscriptions[index];
-        let due = held.invoiced(paid_for, invoice.paid, now);
-        held.pay(paid_for);
-        if let Some(due) = due {
-            funded = due.grant.map(|(tokens, slot)| Funded {
-                lot: LotId::allowance(&invoice.subscription, slot),
-                source: Source::Allowance,
-                tokens,
-                expires_at: Some(slot.end),
-            });
-            draft.grant(index, due);
-        }
-        draft.settle_time();
-    }
-    // Of several payments the first answers for all that the invoice granted.
-    let mut rows = Vec::new();
-    for (payment, amount_minor) in &invoice.payments {
-        let paid = Money { amount_minor: *amount_minor, currency: invoice.paid.currency };
-        let row = PaymentRow::completed(payment.clone(), paid_for.item.clone(), paid, draft.account.at);
-        rows.push(row.funding(funded.take().into_iter().collect()));
-    }
-    rows
-}
-
-/// What it comes to that so much of a payment is reversed, by refunds and disputes together. Only the difference
-/// to what was known is moved, either way. `None` if that is nothing new.
-///
-/// The account must have been read before the row, and the row before Stripe was asked.
-pub fn reverse(account: &Account, row: &PaymentRow, reversed_minor: i64, now: Time) -> Option<Change> {
-    let reversed_minor = reversed_minor.clamp(0, row.paid.amount_minor);
-    if reversed_minor == row.reversed_minor {
-        return None;
-    }
-    let taken = row.to_take(reversed_minor);
-    let mut draft = account.advance(now);
-    if taken > row.taken {
-        claw_back(&mut draft, row, taken.saturating_sub(row.taken));
-    } else {
-        restore(&mut draft, row, row.taken.saturating_sub(taken));
-    }
-    let number = row.reversals + 1;
-    let cause = Cause::Reversal { payment: row.payment.clone(), number };
-    let detail = Detail::Reversal {
-        payment: row.payment.clone(),
-        item: row.item.clone(),
-        paid: row.paid,
-        reversed: (row.reversed_minor, reversed_minor),
-        taken: (row.taken, taken),
-    };
-    let status = match reversed_minor == row.paid.amount_minor {
-        true => PaymentStatus::Refunded,
-        false => PaymentStatus::Completed,
-    };
-    let row = PaymentRow { reversed_minor, taken, reversals: number, status, ..row.clone() };
-    let (after, entry) = draft.seal(account, cause, None, detail);
-    let after = Account { obs: account.obs + 1, ..after };
-    Some(Change { fence: Fence::of(account), account: after, entry, payments: vec![row] })
-}
-
-/// From the payment's own lots, then from other bought ones; the rest is owed. Held tokens are never touched.
-fn claw_back(draft: &mut Draft, row: &PaymentRow, wanted: Tokens) {
-    let mut missing = wanted;
-    draft.account.sort_lots();
-    let bought =
-        draft.account.lots.iter().filter(|lot| matches!(lot.source, Source::Purchase | Source::Bonus));
-    let others: Vec<LotId> = bought.map(|lot| lot.id.clone()).collect();
-    for lot in row.funded.iter().map(|funded| &funded.lot).chain(&others) {
-        missing = missing.saturating_sub(draft.claw(lot, missing));
-    }
-    draft.owe(missing);
-}
-
-/// A debt is paid first; the rest goes back into the payment's own lots, with their old expiry.
-fn restore(draft: &mut Draft, row: &PaymentRow, tokens: Tokens) {
-    let mut left = draft.forgive(tokens);
-    for funded in &row.funded {
-        let room = funded.tokens.saturating_sub(draft.remaining(&funded.lot));
-        let part = left.min(room);
-        left = left.saturating_sub(part);
-        draft.put_back(funded.lot.clone(), funded.source, funded.expires_at, part);
-    }
-    // More than the lots ever had cannot have been taken; should it be, it is not lost.
-    if let Some(first) = row.funded.first() {
-        draft.put_back(first.lot.clone(), first.source, first.expires_at, left);
-    }
-}
-
-impl PaymentRow {
-    /// How many tokens a reversal of so much takes back: its share, and everything when nothing is left.
-    fn to_take(&self, reversed_minor: i64) -> Tokens {
-        let (reversed, paid) = (i128::from(reversed_minor), i128::from(self.paid.amount_minor));
-        if reversed >= paid {
-            return self.granted;
-        }
-        let share = i128::from(self.granted.get()) * reversed / paid;
-        u64::try_from(share).ok().and_then(Tokens::new).unwrap_or(Tokens::ZERO)
-    }
-
-    fn funding(self, funded: Vec<Funded>) -> PaymentRow {
-        let granted = funded.iter().fold(Tokens::ZERO, |sum, lot| sum.saturating_add(lot.tokens));
-        PaymentRow { granted, funded, ..self }
-    }
-}
-
 impl Spend {
     fn action(&self) -> Option<ActionId> {
         match &self.what {
             What::Action { action, .. } => Some(action.clone()),
             What::Tokens(_) => None,
-        }
-    }
-}
-
-impl Fence {
-    pub fn of(account: &Account) -> Fence {
-        Fence { seq: account.seq, obs: account.obs }
-    }
-}
-
-impl PaymentRow {
-    fn completed(payment: PaymentId, item: Item, paid: Money, at: Time) -> PaymentRow {
-        PaymentRow {
-            payment,
-            item,
-            paid,
-            granted: Tokens::ZERO,
-            funded: Vec::new(),
-            reversed_minor: 0,
-            taken: Tokens::ZERO,
-            reversals: 0,
-            status: PaymentStatus::Completed,
-            at,
-        }
-    }
-}
-
-impl PaymentStatus {
-    pub const ALL: [PaymentStatus; 2] = [PaymentStatus::Completed, PaymentStatus::Refunded];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            PaymentStatus::Completed => "completed",
-            PaymentStatus::Refunded => "refunded",
         }
     }
 }

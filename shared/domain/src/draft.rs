@@ -7,7 +7,7 @@ use crate::hold::Hold;
 use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::Tokens;
 use crate::request::RequestHash;
-use crate::subscription::Due;
+use crate::subscription::{Due, Subscription};
 use crate::time::Time;
 
 /// An account as it stands now, and the postings that led there from what is stored.
@@ -311,7 +311,7 @@ impl Draft {
         self.account.subscriptions.sort_by(|a, b| a.seen.id.cmp(&b.seen.id));
         self.account.openings.sort_by(|a, b| a.group.cmp(&b.group));
         self.account.holds.sort_by(|a, b| a.id.cmp(&b.id));
-        let counted = Counted::changed(before, &self.account);
+        let counted = counts(before, &self.account);
         let after = self.account.balances();
         assert_eq!(explained(before, &self.postings), Some(after), "the postings do not explain the balance");
         let entry = Entry {
@@ -330,6 +330,21 @@ impl Draft {
         let account = Account { seq: before.seq + 1, head: entry.hash, ..self.account };
         (account, entry)
     }
+}
+
+/// Where the count of a subscription's payments and grants stands, of each where that has moved.
+fn counts(before: &Account, after: &Account) -> Vec<Counted> {
+    let was = |held: &Subscription| {
+        let known = before.subscriptions.iter().find(|known| known.seen.id == held.seen.id);
+        known.map_or((None, None), |known| (known.paid, known.granted))
+    };
+    let moved = after.subscriptions.iter().filter(|held| was(held) != (held.paid, held.granted));
+    let count = |held: &Subscription| Counted {
+        subscription: held.seen.id.clone(),
+        paid: held.paid,
+        granted: held.granted,
+    };
+    moved.map(count).collect()
 }
 
 /// The balances after the postings, by their own account.

@@ -5,7 +5,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::account::Account;
 use crate::cause::Cause;
 use crate::ids::{
     ActionId, CustomerId, HoldId, InvoiceId, PaymentId, PriceId, RequestKey, SubscriptionId, UserId,
@@ -13,8 +12,9 @@ use crate::ids::{
 use crate::item::Item;
 use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::{Money, Tokens};
+use crate::privacy::KeyedHash;
 use crate::request::RequestHash;
-use crate::subscription::{Granted, Period, Seen, Subscription};
+use crate::subscription::{Granted, Period, Seen};
 use crate::time::Time;
 
 /// What happened to one account, why, and what it left behind.
@@ -53,7 +53,13 @@ pub enum Detail {
         customer: Option<CustomerId>,
     },
     /// Tokens were given.
-    Grant,
+    Grant {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<UserId>,
+        /// Of why: the words themselves are an erasable item.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<KeyedHash>,
+    },
     /// Tokens were spent.
     Consume {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,7 +91,7 @@ pub enum Detail {
         expires_at: Time,
     },
     /// A hold was captured or released. Its cause is the hold's; this is the key of the request that came first.
-    HoldEnd { hold: HoldId, captured: Tokens, key: RequestKey },
+    HoldEnd { hold: HoldId, captured: Tokens, returned: Tokens, key: RequestKey },
     /// More or less of a payment is reversed than before, by refunds and disputes.
     Reversal {
         payment: PaymentId,
@@ -257,7 +263,7 @@ impl Detail {
     pub const fn kind(&self) -> &'static str {
         match self {
             Detail::Purchase { .. } => "purchase",
-            Detail::Grant => "grant",
+            Detail::Grant { .. } => "grant",
             Detail::Consume { .. } => "consume",
             Detail::Checkout(_) => "checkout",
             Detail::Invoice { .. } => "invoice",
@@ -274,25 +280,6 @@ impl Opened {
     pub fn of(lot: &Lot, written_at: Time) -> Opened {
         let opened_at = Some(lot.opened_at).filter(|at| *at != written_at);
         Opened { lot: lot.id.clone(), source: lot.source, expires_at: lot.expires_at, opened_at }
-    }
-}
-
-impl Counted {
-    /// Of every subscription whose count is not what it was.
-    pub fn changed(before: &Account, after: &Account) -> Vec<Counted> {
-        let count = |held: &Subscription| (held.paid, held.granted);
-        let was = |held: &Subscription| {
-            let known = before.subscriptions.iter().find(|known| known.seen.id == held.seen.id);
-            known.map_or((None, None), count)
-        };
-        let changed = after.subscriptions.iter().filter(|held| was(held) != count(held));
-        changed
-            .map(|held| Counted {
-                subscription: held.seen.id.clone(),
-                paid: held.paid,
-                granted: held.granted,
-            })
-            .collect()
     }
 }
 

@@ -68,6 +68,7 @@ id!(/** Stripe's `price_…`, or whatever an existing account calls its price. *
 id!(/** Stripe's `sub_…`. */ SubscriptionId, "subscription id", subscription);
 id!(/** Stripe's `in_…`. */ InvoiceId, "invoice id", invoice);
 id!(/** Ours, `hold_…`: tokens set aside. */ HoldId, "hold id", hold);
+id!(/** Ours, `job_…`: many grants at once. */ JobId, "job id", job);
 id!(/** Stripe's `evt_…`. */ EventId, "event id", event);
 id!(/** A token package of the catalog. */ PackageId, "package id", catalog_word);
 id!(/** A plan of the catalog. */ PlanId, "plan id", catalog_word);
@@ -129,6 +130,10 @@ fn invoice(text: &str) -> Option<&'static str> {
 
 fn hold(text: &str) -> Option<&'static str> {
     prefixed(text, "hold_", "must start with `hold_`")
+}
+
+fn job(text: &str) -> Option<&'static str> {
+    prefixed(text, "job_", "must start with `job_`")
 }
 
 fn payment(text: &str) -> Option<&'static str> {

@@ -2,7 +2,9 @@
 
 use crate::ids::{CheckoutId, CustomerId, PaymentId, UserId};
 use crate::item::Item;
-use crate::money::Money;
+use crate::lot::{LotId, Source};
+use crate::money::{Money, Tokens};
+use crate::time::Time;
 
 /// Money that arrived. Only what both a Checkout session and its payment intent carry,
 /// so that whichever is heard of first leads to the identical entry.
@@ -74,6 +76,84 @@ impl Envelope {
             (Self::ITEM, self.item.as_ref().map(Item::to_string)),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// The state of one payment. Its money fields are written only with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentRow {
+    pub payment: PaymentId,
+    pub item: Item,
+    pub paid: Money,
+    pub granted: Tokens,
+    /// The lots that it opened, in the order in which they are taken back.
+    pub funded: Vec<Funded>,
+    /// Refunded or disputed, in all.
+    pub reversed_minor: i64,
+    /// Taken back for that, in all.
+    pub taken: Tokens,
+    /// How often that has changed.
+    pub reversals: u32,
+    pub status: PaymentStatus,
+    pub at: Time,
+}
+
+/// A lot that a payment opened, and with how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Funded {
+    pub lot: LotId,
+    pub source: Source,
+    pub tokens: Tokens,
+    pub expires_at: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentStatus {
+    Completed,
+    /// Nothing of it is left.
+    Refunded,
+}
+
+impl PaymentRow {
+    pub(crate) fn completed(payment: PaymentId, item: Item, paid: Money, at: Time) -> PaymentRow {
+        PaymentRow {
+            payment,
+            item,
+            paid,
+            granted: Tokens::ZERO,
+            funded: Vec::new(),
+            reversed_minor: 0,
+            taken: Tokens::ZERO,
+            reversals: 0,
+            status: PaymentStatus::Completed,
+            at,
+        }
+    }
+
+    /// How many tokens a reversal of so much takes back: its share, and everything when nothing is left.
+    pub(crate) fn to_take(&self, reversed_minor: i64) -> Tokens {
+        let (reversed, paid) = (i128::from(reversed_minor), i128::from(self.paid.amount_minor));
+        if reversed >= paid {
+            return self.granted;
+        }
+        let share = i128::from(self.granted.get()) * reversed / paid;
+        u64::try_from(share).ok().and_then(Tokens::new).unwrap_or(Tokens::ZERO)
+    }
+
+    pub(crate) fn funding(self, funded: Vec<Funded>) -> PaymentRow {
+        let granted = funded.iter().fold(Tokens::ZERO, |sum, lot| sum.saturating_add(lot.tokens));
+        PaymentRow { granted, funded, ..self }
+    }
+}
+
+impl PaymentStatus {
+    pub const ALL: [PaymentStatus; 2] = [PaymentStatus::Completed, PaymentStatus::Refunded];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            PaymentStatus::Completed => "completed",
+            PaymentStatus::Refunded => "refunded",
+        }
     }
 }
 

@@ -18,6 +18,10 @@ impl RequestHash {
         let request = Value::Array(vec![operation.name().into(), path.into(), sorted(body)]);
         RequestHash(URL_SAFE_NO_PAD.encode(Sha256::digest(request.to_string())))
     }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Sorted here, not by serde_json's map, whose order depends on the features of the whole build.

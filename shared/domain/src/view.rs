@@ -3,7 +3,9 @@
 mod account;
 mod journal;
 mod offers;
+mod spending;
 
 pub use account::{AccountView, WalletView, account, wallet};
-pub use journal::{ConsumeView, EntryView};
+pub use journal::EntryView;
 pub use offers::{PackageView, PlanView, packages, plans};
+pub use spending::{ConsumeView, HeldView, HoldEndView};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use domain::account::Account;
 use domain::catalog::{Catalog, Published, Shelf};
 use domain::cause::{Cause, Operation};
-use domain::decide::{Act, Change, Command, Refusal, Spend, What, decide};
+use domain::change::Change;
+use domain::decide::{Act, Command, Grant, Refusal, Spend, What, decide};
 use domain::entry::{Entry, Hash, Place};
 use domain::ids::{ActionId, PaymentId, RequestKey, UserId};
 use domain::item::Item;
@@ -52,7 +53,11 @@ fn request(operation: Operation, key: &str, act: Act) -> Command {
 }
 
 fn grant(key: &str, count: u64, expires_at: Option<Time>) -> Command {
-    request(Operation::Grant, key, Act::Grant { tokens: tokens(count), expires_at })
+    request(
+        Operation::Grant,
+        key,
+        Act::Grant(Grant { tokens: tokens(count), expires_at, operator: None, note: None }),
+    )
 }
 
 fn spend(what: What, amount: u64) -> Command {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use domain::privacy::PrivacyKeys;
+
 /// Where settings come from: the process, or pairs given by the local stack and tests.
 #[derive(Clone)]
 pub enum Env {
@@ -40,6 +42,13 @@ impl Env {
     pub fn list(&self, name: &'static str) -> Vec<String> {
         let list = self.optional(name).unwrap_or_default();
         list.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    }
+
+    /// `PRIVACY_KEYS`: what personal data is hashed with.
+    pub fn privacy_keys(&self) -> Result<Option<PrivacyKeys>, BadSetting> {
+        let name = "PRIVACY_KEYS";
+        let keys = self.optional(name).map(|text| PrivacyKeys::parse(&text)).transpose();
+        keys.map_err(|error| BadSetting::Wrong { name, problem: error.to_string() })
     }
 
     /// A setting that must be one of a few words; absent means the first.

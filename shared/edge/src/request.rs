@@ -10,7 +10,7 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::problem::{Code, Problem};
 
@@ -83,12 +83,21 @@ pub fn key_or_fresh(request: &Request) -> Result<RequestKey, Problem> {
 
 /// A JSON body as its type, beside the plain JSON that request hashes are made of.
 pub fn body<T: DeserializeOwned>(request: &Request) -> Result<(T, Value), Problem> {
+    body_within(LARGEST_BODY, request)
+}
+
+/// The same, where a request says for many what others say for one.
+pub fn body_within<T: DeserializeOwned>(largest: usize, request: &Request) -> Result<(T, Value), Problem> {
     let bytes: &[u8] = request.body().as_ref();
-    if bytes.len() > LARGEST_BODY {
-        return Err(Problem::new(Code::TooLarge, format!("a body may have {LARGEST_BODY} bytes")));
+    if bytes.len() > largest {
+        return Err(Problem::new(Code::TooLarge, format!("a body may have {largest} bytes")));
     }
     let wrong = |error: serde_json::Error| Problem::new(Code::InvalidRequest, format!("the body: {error}"));
-    let value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
+    let value: Value = match bytes {
+        // Where everything is optional, nothing says as much as `{}`.
+        [] => Value::Object(Map::new()),
+        bytes => serde_json::from_slice(bytes).map_err(wrong)?,
+    };
     let typed = T::deserialize(&value).map_err(wrong)?;
     Ok((typed, value))
 }
@@ -101,15 +110,15 @@ pub struct Once {
     pub hash: RequestHash,
 }
 
-/// Reads the required `Idempotency-Key`.
+/// With the required `Idempotency-Key`.
 pub fn once(request: &Request, user: &UserId, operation: Operation, body: &Value) -> Result<Once, Problem> {
-    match idempotency_key(request)? {
-        Some(key) => Ok(once_by(key, user, operation, body)),
-        None => Err(Problem::new(
-            Code::MissingIdempotencyKey,
-            "send a header `Idempotency-Key` with a fresh unique value, and the same value when you retry",
-        )),
-    }
+    Ok(once_by(required_key(request)?, user, operation, body))
+}
+
+pub fn required_key(request: &Request) -> Result<RequestKey, Problem> {
+    let missing =
+        "send a header `Idempotency-Key` with a fresh unique value, and the same value when you retry";
+    idempotency_key(request)?.ok_or_else(|| Problem::new(Code::MissingIdempotencyKey, missing))
 }
 
 pub fn once_by(key: RequestKey, user: &UserId, operation: Operation, body: &Value) -> Once {
@@ -135,6 +144,10 @@ impl Reply {
 
     pub fn created(body: &impl Serialize) -> Result<Reply, Problem> {
         Reply::json(StatusCode::CREATED, body)
+    }
+
+    pub fn accepted(body: &impl Serialize) -> Result<Reply, Problem> {
+        Reply::json(StatusCode::ACCEPTED, body)
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Reply, Problem> {
@@ -165,5 +178,21 @@ impl Reply {
 
     fn into_response(self) -> Response<Body> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_key_was_used_for_is_told_as_it_always_was() {
+        let (user, key) = (UserId::parse("ada").unwrap(), RequestKey::parse("k").unwrap());
+        let once = once_by(key, &user, Operation::Consume, &json!({"action": "photo"}));
+        assert_eq!(once.cause.to_string(), "req:ada:consume:k");
+        let hash = serde_json::to_value(&once.hash).unwrap();
+        assert_eq!(hash, "Jo79Tdr1-PlLN_7ZvulxE966KOHjcN9fyJhrBqIbgGc");
     }
 }

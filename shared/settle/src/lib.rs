@@ -1,8 +1,10 @@
-//! Where Stripe meets the books. Whoever hears of a payment calls [`Settle::fulfil`], and whoever hears that a
-//! subscription may have changed calls [`Settle::sync`]: a webhook, a success page, a repetition, in any order.
+//! Where Stripe meets the books. Whoever hears of a payment calls [`Settle::fulfil`], of a refund or a dispute
+//! [`Settle::reverse`], and whoever hears that a subscription may have changed calls [`Settle::sync`]: a webhook,
+//! a success page, a repetition, in any order.
 
 mod fulfil;
 mod owner;
+mod reverse;
 mod sync;
 
 use std::time::Duration;
@@ -14,6 +16,7 @@ use store::{Catalogs, Store, StoreError, Unclaimed};
 use stripe_api::{Settings, Stripe, StripeError};
 
 pub use fulfil::Fulfilled;
+pub use reverse::Reversal;
 pub use sync::Synced;
 
 /// Brings facts from Stripe into the books, exactly once. Cheap to clone.

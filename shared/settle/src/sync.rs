@@ -3,7 +3,8 @@
 use domain::account::Account;
 use domain::catalog::PlanSold;
 use domain::cause::Cause;
-use domain::decide::{Act, Command, observe};
+use domain::decide::{Act, Command};
+use domain::follow::observe;
 use domain::ids::{PriceId, SubscriptionId, UserId};
 use domain::item::Item;
 use domain::money::Money;

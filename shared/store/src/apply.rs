@@ -8,12 +8,16 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 use domain::account::Account;
-use domain::decide::{Change, Command, Fence, Refusal, decide};
+use domain::cause::Cause;
+use domain::change::{Change, Fence};
+use domain::decide::{Command, Refusal, decide};
 use domain::entry::Entry;
 use domain::ids::UserId;
+use domain::privacy::Claimant;
 use domain::time::Time;
 use tokio::time::Instant;
 
+use crate::grants::failed_conditions;
 use crate::items::{self, Item};
 use crate::{Catalogs, Read, Store, StoreError};
 
@@ -22,7 +26,8 @@ use crate::{Catalogs, Read, Store, StoreError};
 pub enum Applied {
     /// It was done now.
     Done(Entry),
-    /// Its cause was in the books already: this entry is the answer.
+    /// Its cause was in the books already: this entry is the answer. Unless the cause is a client's key,
+    /// another request or even another user may have come first.
     Before(Entry),
     /// It changed nothing.
     Refused(Refusal),
@@ -33,10 +38,16 @@ pub enum Applied {
 /// What one round came to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one round and is never stored")]
 enum Round {
-    Settled(Applied),
+    Settled(Result<Applied, Barred>),
     /// Decide again, on this account if the table showed it.
     Again(Option<Account>),
+    /// What waited for the caller's email is theirs now; this is the account, if it was seen since.
+    Claimed(Option<Account>),
 }
+
+/// The condition of a write beside account and entry that did not hold: the so-manieth of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Barred(pub usize);
 
 /// How one attempt to write ended.
 #[expect(clippy::large_enum_variant, reason = "it lives for one round and is never stored")]
@@ -46,6 +57,8 @@ pub(crate) enum Attempt {
     Exists(Option<Entry>),
     /// Somebody else wrote the account first; this is what it is now, where the table said so.
     Moved(Option<Account>),
+    /// Account and entry could be written, but not what belongs beside them.
+    Barred(Barred),
 }
 
 impl Store {
@@ -57,16 +70,31 @@ impl Store {
         catalogs: &Catalogs,
         now: Time,
     ) -> Result<Applied, StoreError> {
+        let applied = self.apply_beside(user, command, &[], catalogs, now).await?;
+        applied.map_err(|Barred(_)| StoreError::Refused("a condition failed that nobody set".to_owned()))
+    }
+
+    /// The same, with writes that belong beside account and entry: all of them are made, or none.
+    pub(crate) async fn apply_beside(
+        &self,
+        user: &UserId,
+        command: &Command,
+        beside: &[TransactWriteItem],
+        catalogs: &Catalogs,
+        now: Time,
+    ) -> Result<Result<Applied, Barred>, StoreError> {
         let mut contention = Contention::within(self.budget);
         let mut known: Option<Account> = None;
+        let mut claimant = self.claimant.as_deref();
         loop {
-            let round = self.attempt(user, command, catalogs, now, known.take());
+            let round = self.round(user, command, beside, claimant, catalogs, now, known.take());
             // Cut off, a round's outcome is unknown; the cause makes the same command safe to send again.
             let Ok(round) = tokio::time::timeout_at(contention.deadline, round).await else {
                 return Err(StoreError::Busy("no answer in time".to_owned()));
             };
             match round {
                 Ok(Round::Settled(applied)) => return Ok(applied),
+                Ok(Round::Claimed(account)) => (claimant, known) = (None, account),
                 Ok(Round::Again(moved)) => {
                     known = moved;
                     contention.wait("others keep writing this account").await?;
@@ -77,11 +105,14 @@ impl Store {
         }
     }
 
-    /// One round of reading, deciding and writing.
-    async fn attempt(
+    /// One round of reading, deciding and writing; or, before the first, of claiming what waits for the caller.
+    #[expect(clippy::too_many_arguments, reason = "a loop's body, apart so that it can be timed")]
+    async fn round(
         &self,
         user: &UserId,
         command: &Command,
+        beside: &[TransactWriteItem],
+        claimant: Option<&Claimant>,
         catalogs: &Catalogs,
         now: Time,
         known: Option<Account>,
@@ -90,6 +121,23 @@ impl Store {
             Some(account) => account,
             None => self.account(user, Read::Consistent).await?,
         };
+        match claimant {
+            Some(claimant) if account.claimed != claimant.mark() => {
+                // Claiming applies grants, as this does; a future cannot hold another of its own kind.
+                Ok(Round::Claimed(Box::pin(self.claim(account, claimant, catalogs, now)).await?))
+            }
+            _ => self.attempt(account, command, beside, catalogs, now).await,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        account: Account,
+        command: &Command,
+        beside: &[TransactWriteItem],
+        catalogs: &Catalogs,
+        now: Time,
+    ) -> Result<Round, StoreError> {
         let shelf = catalogs.shelf(&account, command, now).await?;
         let change = match decide(&account, command, &shelf, now) {
             Ok(change) => change,
@@ -98,21 +146,31 @@ impl Store {
                 let before = self.entry(&command.cause).await?;
                 let applied =
                     before.map_or(Applied::Refused(refusal), |entry| before_or_reused(entry, command));
-                return Ok(Round::Settled(applied));
+                return Ok(Round::Settled(Ok(applied)));
             }
         };
-        Ok(match self.commit(&change).await? {
-            Attempt::Written => Round::Settled(Applied::Done(change.entry.entry)),
-            Attempt::Exists(Some(entry)) => Round::Settled(before_or_reused(entry, command)),
-            Attempt::Exists(None) => match self.entry(&command.cause).await? {
-                Some(entry) => Round::Settled(before_or_reused(entry, command)),
-                None => Round::Again(None),
-            },
+        let settled = |entry| Round::Settled(Ok(before_or_reused(entry, command)));
+        Ok(match self.commit_beside(&change, beside).await? {
+            Attempt::Written => Round::Settled(Ok(Applied::Done(change.entry.entry))),
+            Attempt::Exists(Some(entry)) => settled(entry),
+            Attempt::Exists(None) => self.entry(&command.cause).await?.map_or(Round::Again(None), settled),
             Attempt::Moved(account) => Round::Again(account),
+            Attempt::Barred(barred) => match self.entry(&command.cause).await? {
+                Some(entry) => settled(entry),
+                None => Round::Settled(Err(barred)),
+            },
         })
     }
 
     pub(crate) async fn commit(&self, change: &Change) -> Result<Attempt, StoreError> {
+        self.commit_beside(change, &[]).await
+    }
+
+    async fn commit_beside(
+        &self,
+        change: &Change,
+        beside: &[TransactWriteItem],
+    ) -> Result<Attempt, StoreError> {
         let user = &change.account.user;
         let entry =
             self.put(items::from_entry(&change.entry)).condition_expression("attribute_not_exists(PK)");
@@ -122,24 +180,49 @@ impl Store {
             let put = put.build().expect("every put has its table and item");
             TransactWriteItem::builder().put(put).build()
         });
+        let writes = writes.chain(beside.iter().cloned());
+        let own = 2 + change.payments.len();
+        match self.transact(writes.collect()).await? {
+            Ok(()) => Ok(Attempt::Written),
+            Err(reasons) => cancelled(user, &reasons, own),
+        }
+    }
+
+    /// Writes all or nothing. The inner error says why it was nothing.
+    pub(crate) async fn transact(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
         let transaction = self
             .db
             .transact_write_items()
-            .set_transact_items(Some(writes.collect()))
+            .set_transact_items(Some(writes))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let error = match transaction.send().await {
             Ok(answer) => {
                 self.meter.transacted(answer.consumed_capacity());
-                return Ok(Attempt::Written);
+                return Ok(Ok(()));
             }
             Err(error) => error,
         };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                cancelled(user, canceled.cancellation_reasons())
+                Ok(Err(canceled.cancellation_reasons().to_vec()))
             }
             _ => Err(StoreError::of(error)),
         }
+    }
+
+    /// A write that replaces whatever is there.
+    pub(crate) fn put_always(&self, item: Item) -> TransactWriteItem {
+        let put = self.put(item).build().expect("every put has its table and item");
+        TransactWriteItem::builder().put(put).build()
+    }
+
+    /// A write that holds only if nothing is there.
+    pub(crate) fn put_once(&self, item: Item) -> TransactWriteItem {
+        let put = self.put(item).condition_expression("attribute_not_exists(PK)").build();
+        TransactWriteItem::builder().put(put.expect("every put has its table and item")).build()
     }
 
     fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
@@ -170,12 +253,15 @@ pub(crate) fn unmoved(fence: Fence) -> (&'static str, Option<Item>) {
     ("seq = :seq AND obs = :obs", Some(values.into()))
 }
 
+/// Only a client's key can be used for another request; a fact is the same whoever tells it.
 fn before_or_reused(entry: Entry, command: &Command) -> Applied {
-    if entry.request == command.request { Applied::Before(entry) } else { Applied::KeyReused }
+    let is_by_key = matches!(command.cause, Cause::Request { .. });
+    if is_by_key && entry.request != command.request { Applied::KeyReused } else { Applied::Before(entry) }
 }
 
-/// Reads why a transaction was cancelled. The entry's reason comes first, as it does in the transaction.
-fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, StoreError> {
+/// Reads why a transaction was cancelled. The entry's reason comes first, as it does in the transaction; what stands
+/// beside comes after the transaction's `own` writes.
+fn cancelled(user: &UserId, reasons: &[CancellationReason], own: usize) -> Result<Attempt, StoreError> {
     let failed = |index: usize| {
         reasons
             .get(index)
@@ -189,13 +275,21 @@ fn cancelled(user: &UserId, reasons: &[CancellationReason]) -> Result<Attempt, S
         let account = moved.cloned().map(|item| items::to_account(user.clone(), item)).transpose()?;
         return Ok(Attempt::Moved(account));
     }
+    match failed_conditions(reasons).find(|index| *index >= own) {
+        Some(index) => Ok(Attempt::Barred(Barred(index - own))),
+        None => Err(refusal_of_transaction(reasons)),
+    }
+}
+
+/// Of a transaction in which no condition failed.
+pub(crate) fn refusal_of_transaction(reasons: &[CancellationReason]) -> StoreError {
     let codes: Vec<_> =
         reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None").collect();
     match codes.iter().all(|code| {
         matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
     }) {
-        true => Err(StoreError::Busy(codes.join(", "))),
-        false => Err(StoreError::Refused(codes.join(", "))),
+        true => StoreError::Busy(codes.join(", ")),
+        false => StoreError::Refused(codes.join(", ")),
     }
 }
 

@@ -2,8 +2,11 @@
 
 mod apply;
 mod catalogs;
+mod claim;
 mod error;
+mod grants;
 pub mod items;
+mod jobs;
 mod journal;
 mod meter;
 mod observe;
@@ -21,14 +24,17 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnConsumedC
 use aws_sdk_dynamodb::{Client, config};
 use domain::account::Account;
 use domain::cause::Cause;
-use domain::decide::PaymentRow;
 use domain::entry::Entry;
 use domain::ids::{PaymentId, UserId};
+use domain::payment::PaymentRow;
+use domain::privacy::Claimant;
 
 pub use apply::Applied;
 pub use catalogs::Catalogs;
 pub use error::StoreError;
+pub use grants::{Addressee, DailyCap, Gift, Given, Recipient};
 use items::Item;
+pub use jobs::{CHUNK, Failed, Job, JobRow, Opened, Progress};
 pub use journal::{Page, Wanted};
 pub use meter::{Meter, Spent};
 pub use observe::Observed;
@@ -48,6 +54,8 @@ pub struct Store {
     table: Arc<str>,
     budget: Duration,
     meter: Arc<Meter>,
+    /// Whose calls these are, if their email is verified: what waits for it is claimed before anything is written.
+    claimant: Option<Arc<Claimant>>,
 }
 
 /// How fresh a read must be.
@@ -74,7 +82,7 @@ impl Store {
             config.set_endpoint_url(endpoint);
         }
         let db = Client::from_conf(config.build());
-        Store { db, table: table.into(), budget, meter: Arc::default() }
+        Store { db, table: table.into(), budget, meter: Arc::default(), claimant: None }
     }
 
     pub fn meter(&self) -> &Meter {

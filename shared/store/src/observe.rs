@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
 use domain::account::Account;
-use domain::decide::{Change, Fence};
+use domain::change::{Change, Fence};
 use domain::entry::Entry;
 use domain::ids::UserId;
 
@@ -75,7 +75,7 @@ impl Store {
                 }
                 Ok(Attempt::Moved(moved)) => moved,
                 // Its cause is named by the account's own seq, so somebody else has written that one.
-                Ok(Attempt::Exists(_)) => None,
+                Ok(Attempt::Exists(_) | Attempt::Barred(_)) => None,
                 Err(StoreError::Busy(cause)) => {
                     contention.wait(cause).await?;
                     None
@@ -96,13 +96,17 @@ impl Store {
 
     /// Counts a look that showed nothing new: whoever looked before it, and writes after it, has to look again.
     async fn note_look(&self, account: &Account) -> Result<Attempt, StoreError> {
-        let looked = Account { obs: account.obs + 1, ..account.clone() };
+        self.rewrite(account, &Account { obs: account.obs + 1, ..account.clone() }).await
+    }
+
+    /// Replaces an account by what a look made of it, without an entry.
+    pub(crate) async fn rewrite(&self, account: &Account, looked: &Account) -> Result<Attempt, StoreError> {
         let (condition, values) = unmoved(Fence::of(account));
         let put = self
             .db
             .put_item()
             .table_name(&*self.table)
-            .set_item(Some(items::from_account(&looked)))
+            .set_item(Some(items::from_account(looked)))
             .condition_expression(condition)
             .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)

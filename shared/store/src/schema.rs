@@ -4,9 +4,17 @@
 //! |------------------|----------------|-------------|---------------------------------------------------|
 //! | Account          | `U#<user>`     | `A`         |                                                   |
 //! | Payment          | `U#<user>`     | `P#<pi>`    | GSI2 `PAY#<status>#<yyyy-mm>#<shard>` / time      |
+//! | Note             | `U#<user>`     | `N#<fp>`    | (erasable; `fp` is its cause's fingerprint)       |
 //! | Entry            | `E#<cause>`    | `E`         | GSI1 `U#<user>` / zero-padded seq                 |
 //! | Result           | `E#<cause>`    | `R`         |                                                   |
+//! | Promise          | `E#<cause>`    | `G`         | (of a grant that was left to wait)                |
 //! | Customer pointer | `C#<cus_…>`    | `P`         |                                                   |
+//! | Email pointer    | `M#<v>:<hmac>` | `P`         | (erasable)                                        |
+//! | Waiting grant    | `M#<v>:<hmac>` | `G#<fp>`    | (erasable)                                        |
+//! | Operator's day   | `O#<operator>` | `D#<date>`  |                                                   |
+//! | Bulk job         | `J#<job>`      | `J`         | (erasable, as are its rows)                       |
+//! | Bulk progress    | `J#<job>`      | `P`         |                                                   |
+//! | Bulk rows        | `J#<job>`      | `R#<fp>#<n>`| (`fp` is of the request)                          |
 //! | Unclaimed        | `Z#<object>`   | `Z`         | GSI2 `UNCLAIMED#<shard>` / time                   |
 //! | Webhook audit    | `W#<evt_…>`    | `W`         | (expires by `ttl`)                                |
 //! | Catalog head     | `K`            | `HEAD`      |                                                   |
@@ -21,6 +29,7 @@
 //! | `inv:<in_…>`                   | an invoice of a subscription was paid        |
 //! | `rev:<payment>:<n>`            | more or less of a payment is reversed        |
 //! | `hold:<id>:end`                | a hold was captured or released              |
+//! | `bulk:<job>:<subject>`         | one of many that an operator gave to         |
 //! | `req:<user>:<operation>:<key>` | a client asked, with its `Idempotency-Key`   |
 //! | `obs:<user>:<seq>`             | Stripe was looked at, and something was new  |
 
@@ -28,8 +37,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::cause::{Cause, escaped};
-use domain::decide::PaymentStatus;
-use domain::ids::{CustomerId, EventId, PaymentId, PriceId, UserId};
+use domain::ids::{CustomerId, EventId, JobId, PaymentId, PriceId, UserId};
+use domain::payment::PaymentStatus;
+use domain::privacy::KeyedHash;
+use domain::request::RequestHash;
 use domain::time::Time;
 
 pub const PK: &str = "PK";
@@ -95,6 +106,45 @@ pub fn result(cause: &Cause) -> Key {
     key(format!("E#{cause}"), "R")
 }
 
+/// That a grant was left to wait: what asked for it, so that a retry is told the same.
+pub fn promise(cause: &Cause) -> Key {
+    key(format!("E#{cause}"), "G")
+}
+
+/// Words about an entry, which go when their user goes.
+pub fn note(user: &UserId, cause: &Cause) -> Key {
+    key(partition_of(user), format!("N#{}", cause.fingerprint()))
+}
+
+pub fn email(hash: &KeyedHash) -> Key {
+    key(format!("M#{hash}"), "P")
+}
+
+pub fn waiting(hash: &KeyedHash, cause: &Cause) -> Key {
+    key(format!("M#{hash}"), format!("{WAITING}{}", cause.fingerprint()))
+}
+
+/// What the sort keys of grants that wait begin with.
+pub const WAITING: &str = "G#";
+
+/// What an operator gave on one day of UTC.
+pub fn operator_day(operator: &UserId, at: Time) -> Key {
+    key(format!("O#{}", escaped(operator.as_str())), format!("D#{}", &at.rfc3339()[..10]))
+}
+
+pub fn job(job: &JobId) -> Key {
+    key(format!("J#{job}"), "J")
+}
+
+pub fn job_progress(job: &JobId) -> Key {
+    key(format!("J#{job}"), "P")
+}
+
+/// The request is in it: rows that were written for one that another came before of must not be taken for its own.
+pub fn job_rows(job: &JobId, request: &RequestHash, chunk: u32) -> Key {
+    key(format!("J#{job}"), format!("R#{}#{chunk:04}", request.as_str()))
+}
+
 pub fn customer(customer: &CustomerId) -> Key {
     key(format!("C#{customer}"), "P")
 }
@@ -143,7 +193,7 @@ fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use domain::cause::Operation;
+    use domain::cause::{Operation, Subject};
     use domain::ids::{HoldId, InvoiceId, RequestKey};
 
     use super::*;
@@ -155,6 +205,8 @@ mod tests {
         let at = Time::parse_rfc3339("2026-09-30T12:00:00Z").unwrap();
         let key = RequestKey::parse("k:1").unwrap();
         let request = Cause::Request { user: user.clone(), operation: Operation::Consume, key };
+        let job_id = JobId::parse("job_1").unwrap();
+        let hash: KeyedHash = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".parse().unwrap();
         let keys = [
             account(&user),
             payment(&user, &pi),
@@ -165,8 +217,18 @@ mod tests {
             entry(&Cause::Reversal { payment: pi.clone(), number: 2 }),
             entry(&Cause::HoldEnd(HoldId::parse("hold_1").unwrap())),
             entry(&Cause::Seen { user: user.clone(), seq: 7 }),
+            entry(&Cause::Bulk { job: job_id.clone(), subject: Subject::User(user.clone()) }),
+            entry(&Cause::Bulk { job: job_id.clone(), subject: Subject::Email(hash) }),
             journal(&user, 7),
             result(&request),
+            promise(&request),
+            note(&user, &request),
+            email(&hash),
+            waiting(&hash, &request),
+            operator_day(&user, at),
+            job(&job_id),
+            job_progress(&job_id),
+            job_rows(&job_id, &RequestHash::of(Operation::Grant, &[], &serde_json::json!({})), 7),
             customer(&CustomerId::parse("cus_1").unwrap()),
             unclaimed("cs_1"),
             unclaimed_search("cs_1", at),
@@ -188,8 +250,18 @@ mod tests {
                 "E#rev:pi_1:2 / E",
                 "E#hold:hold_1:end / E",
                 "E#obs:auth0|a%23b:7 / E",
+                "E#bulk:job_1:user:auth0|a%23b / E",
+                "E#bulk:job_1:email:1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / E",
                 "U#auth0|a%23b / 0000000000000007",
                 "E#req:auth0|a%23b:consume:k%3A1 / R",
+                "E#req:auth0|a%23b:consume:k%3A1 / G",
+                "U#auth0|a%23b / N#D0Ke2EQDPj66A-l-rndVwB3OyuRuFl3gffFdkDmGryY",
+                "M#1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / P",
+                "M#1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / G#D0Ke2EQDPj66A-l-rndVwB3OyuRuFl3gffFdkDmGryY",
+                "O#auth0|a%23b / D#2026-09-30",
+                "J#job_1 / J",
+                "J#job_1 / P",
+                "J#job_1 / R#J6wcOaCPFUuTxGt-TUg_BBn6MB11km3i0g9mI0w7CNQ#0007",
                 "C#cus_1 / P",
                 "Z#cs_1 / Z",
                 "UNCLAIMED#2 / 0001790769600000",

@@ -67,6 +67,11 @@ impl StripeError {
         }
     }
 
+    /// What the request was about does not exist. Stripe answers so with a 400 where a parameter names it.
+    pub(crate) fn names_nothing(&self) -> bool {
+        self.code() == Some("resource_missing")
+    }
+
     pub(crate) fn malformed(object: &'static str, problem: impl Into<String>) -> StripeError {
         StripeError::Malformed { object, problem: problem.into() }
     }

@@ -4,6 +4,9 @@ use domain::ids::{CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId};
 use domain::subscription::{InvoiceLine, PaidInvoice, Period};
 use domain::time::Time;
 use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
+use stripe_billing::invoice_payment::{
+    ListInvoicePayment, ListInvoicePaymentPayment, ListInvoicePaymentPaymentType, ListInvoicePaymentStatus,
+};
 use stripe_client_core::PaginationExt;
 use stripe_shared::{Invoice, InvoiceLineItem, InvoicePayment, InvoiceStatus};
 
@@ -11,6 +14,7 @@ use crate::error::StripeError;
 use crate::{Stripe, money, paging};
 
 const INVOICE: &str = "invoice";
+const INVOICE_PAYMENT: &str = "invoice_payment";
 /// Each invoice brings its lines along, so a full page of a hundred could outgrow what we read.
 const PAGE: i64 = 50;
 
@@ -41,6 +45,23 @@ impl Stripe {
         let details = found.parent.and_then(|parent| parent.subscription_details);
         let subscription = details.map(|details| SubscriptionId::parse(details.subscription.id().as_str()));
         subscription.transpose().map_err(unreadable)
+    }
+
+    /// The invoice that an intent paid, or a part of it, if it is an invoice's.
+    pub async fn invoice_paid_by(&self, payment: &PaymentId) -> Result<Option<InvoiceId>, StripeError> {
+        let mut paid_by = ListInvoicePaymentPayment::new(ListInvoicePaymentPaymentType::PaymentIntent);
+        paid_by.payment_intent = Some(payment.to_string());
+        let list = ListInvoicePayment::new().payment(paid_by).status(ListInvoicePaymentStatus::Paid);
+        let found = match list.send(&self.call(INVOICE_PAYMENT)).await {
+            Ok(found) => found.data.into_iter().next(),
+            Err(error) if error.names_nothing() => None,
+            Err(error) => return Err(error.about(INVOICE_PAYMENT)),
+        };
+        let invoice = found.map(|found| match found.invoice.id() {
+            Some(id) => InvoiceId::parse(id.as_str()).map_err(unreadable),
+            None => Err(unreadable("no id")),
+        });
+        invoice.transpose()
     }
 
     async fn paid_invoice(

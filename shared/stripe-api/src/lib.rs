@@ -11,6 +11,8 @@ mod invoice;
 mod metadata;
 mod money;
 mod paging;
+mod payment;
+mod reversal;
 mod settings;
 mod subscription;
 mod transport;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 pub use catalog::{BadProductId, Price, Product, ProductId};
 pub use checkout::{CheckoutOrder, Session, SessionStatus};
 pub use error::{Refusal, StripeError};
+pub use reversal::{Refund, RefundOrder, RefundReason, Reversed};
 pub use settings::{BadSettings, Settings};
 pub use subscription::{Subscription, SubscriptionItem};
 

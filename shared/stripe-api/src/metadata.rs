@@ -7,6 +7,9 @@ use domain::payment::Envelope;
 /// Beside the envelope: which request of ours made the object.
 pub(crate) const REQUEST: &str = "tollgate_request";
 
+/// Beside the envelope of a refund: who decided it.
+pub(crate) const OPERATOR: &str = "tollgate_operator";
+
 pub(crate) fn pairs(envelope: &Envelope) -> HashMap<String, String> {
     envelope.pairs().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -6,9 +6,11 @@ use domain::money::Money;
 use domain::payment::Envelope;
 use domain::subscription::Status;
 use domain::time::Time;
-use stripe_billing::subscription::RetrieveSubscription;
+use stripe::StripeRequest;
+use stripe_billing::subscription::{CancelSubscription, RetrieveSubscription};
 
 use crate::error::StripeError;
+use crate::idempotency::keyed;
 use crate::{Stripe, metadata, money};
 
 const SUBSCRIPTION: &str = "subscription";
@@ -49,6 +51,29 @@ impl Stripe {
             Ok(subscription) => read(subscription).map(Some),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.about(SUBSCRIPTION)),
+        }
+    }
+
+    /// Ends it at once. One that has ended already answers as it is; `None` if there is no such subscription.
+    pub async fn cancel_subscription(
+        &self,
+        id: &SubscriptionId,
+        key: &str,
+    ) -> Result<Option<Subscription>, StripeError> {
+        let canceled = CancelSubscription::new(id.as_str())
+            .customize()
+            .request_strategy(keyed(self.stack(), "cancel", &[id.as_str(), key]))
+            .send(&self.call(SUBSCRIPTION))
+            .await;
+        let refusal = match canceled {
+            Ok(canceled) => return read(canceled).map(Some),
+            Err(refusal @ StripeError::Refused(_)) => refusal,
+            Err(error) => return Err(error.about(SUBSCRIPTION)),
+        };
+        // To Stripe one that has ended is missing here; only a look tells it from one that never was.
+        match self.subscription(id).await? {
+            Some(found) if !found.status.is_final() => Err(refusal),
+            ended => Ok(ended),
         }
     }
 }

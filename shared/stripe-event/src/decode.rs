@@ -36,6 +36,8 @@ pub enum Fact {
     Subscription { id: SubscriptionId, hint: Hint },
     /// The same, of an invoice whose subscription the event does not say.
     Invoice(InvoiceId),
+    /// More or less of a payment may be refunded or disputed than before; how much has to be fetched.
+    Reversal { payment: PaymentId },
     /// A thin event about anything else: it names what changed, and what it is now has to be fetched.
     Pointer { object: String, id: String },
     /// Nothing that the books need.
@@ -83,6 +85,7 @@ fn fact(kind: &str, event: &Value) -> Result<Fact, Malformed> {
         "invoice_payment.paid" => invoice_payment(snapshot(event)?),
         kind if kind.starts_with("customer.subscription.") => subscription(snapshot(event)?),
         kind if DECISIVE.contains(&kind) => invoice(snapshot(event)?),
+        kind if is_about_a_reversal(kind) => reversal(snapshot(event)?),
         kind => thin(kind, &event["related_object"]),
     }
 }
@@ -185,6 +188,18 @@ fn pointer(object: &Value, metadata: &Value, named: Option<&str>) -> Result<Fact
 fn invoice_payment(payment: &Value) -> Result<Fact, Malformed> {
     let invoice = reference(payment, "invoice")?.ok_or(wrong("invoice", "an id or an object with one"))?;
     invoice_id(invoice, "invoice").map(Fact::Invoice)
+}
+
+/// About a charge, a refund or a dispute: each is a reason to look, whatever exactly became of it.
+fn is_about_a_reversal(kind: &str) -> bool {
+    kind == "charge.refunded"
+        || ["refund.", "charge.refund.", "charge.dispute."].iter().any(|about| kind.starts_with(about))
+}
+
+/// All three name their intent, except where money was charged without one: by other applications, or long ago.
+fn reversal(object: &Value) -> Result<Fact, Malformed> {
+    let Some(intent) = reference(object, "payment_intent")? else { return Ok(Fact::Other) };
+    Ok(Fact::Reversal { payment: intent_id(intent, "payment_intent")? })
 }
 
 /// Only thin events have a related object, and their types (`v1.…`, `v2.…`) are never those of snapshots.

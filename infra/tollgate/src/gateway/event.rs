@@ -181,7 +181,7 @@ fn flat(claim: &Value) -> String {
 mod tests {
     use super::super::routes::Routes;
     use super::*;
-    use crate::event::{CHECKOUT, ENTITLEMENTS, WALLET};
+    use crate::event::{ADMIN, CHECKOUT, ENTITLEMENTS, WALLET};
     use crate::template::Template;
 
     /// Which fields there are, and of which kind, whatever they say.
@@ -200,7 +200,7 @@ mod tests {
     fn the_files_in_events_are_what_a_function_is_sent() {
         let template = Template::embedded().unwrap();
         let routes = Routes::new(template.routes());
-        for file in [CHECKOUT, ENTITLEMENTS, WALLET] {
+        for file in [ADMIN, CHECKOUT, ENTITLEMENTS, WALLET] {
             let file: Value = serde_json::from_str(file).unwrap();
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let context = &file["requestContext"];

@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::whole_file;
@@ -30,6 +30,9 @@ pub struct LocalStack {
     pub key: String,
     pub stripe_secret_key: String,
     pub webhook_secret: String,
+    /// Hash emails and notes, as the setting of that name has them. A file of an older version has none.
+    #[serde(default = "fresh_privacy_keys")]
+    pub privacy_keys: String,
     pub api: String,
     pub stripe: String,
     pub dynamodb: String,
@@ -132,6 +135,7 @@ impl LocalStack {
             product: product.to_owned(),
             key: STANDARD.encode(random()),
             stripe_secret_key: SANDBOX_KEY.to_owned(),
+            privacy_keys: fresh_privacy_keys(),
             webhook_secret: format!("whsec_{}", STANDARD.encode(random())),
             api: String::new(),
             stripe: String::new(),
@@ -151,6 +155,10 @@ impl std::fmt::Debug for LocalStack {
         let LocalStack { product, api, stripe, dynamodb, sqs, .. } = self;
         write!(f, "LocalStack {{ {product}: api {api}, stripe {stripe}, dynamodb {dynamodb}, sqs {sqs} }}")
     }
+}
+
+fn fresh_privacy_keys() -> String {
+    format!("1:{}", URL_SAFE_NO_PAD.encode(random()))
 }
 
 fn random() -> [u8; 32] {
@@ -218,7 +226,7 @@ mod tests {
     fn printing_a_stack_shows_no_secret() {
         let stack = LocalStack::fresh("companion");
         let printed = format!("{stack:?}");
-        for secret in [&stack.key, &stack.webhook_secret] {
+        for secret in [&stack.key, &stack.webhook_secret, &stack.privacy_keys] {
             assert!(!printed.contains(secret.as_str()));
         }
     }

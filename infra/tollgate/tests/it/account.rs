@@ -14,7 +14,8 @@ async fn a_new_user_has_the_default_plan_and_nothing_else() {
         "cancel_at": null, "trial_ends_at": null });
     assert_eq!(me["plan"], plan);
     assert_eq!(me["subscriptions"], json!([]));
-    let wallet = json!({ "available": 0, "held": 0, "debt": 0, "unlimited": false, "lots": [] });
+    let wallet = json!({ "available": 0, "held": 0, "debt": 0, "unlimited": false, "lots": [],
+        "holds": [] });
     assert_eq!(me["wallet"], wallet);
     assert_eq!(me["features"]["hd_photos"]["allowed"], false);
     let messages = &me["features"]["messages"];

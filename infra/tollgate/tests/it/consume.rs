@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::{PAID, World};
 
-async fn rich(world: &World, user: &str, package: &str, tokens: u64) {
+pub async fn rich(world: &World, user: &str, package: &str, tokens: u64) {
     let caller = world.user(user);
     world.pay(&caller.opens(package).await, PAID).await;
     caller.until_available(tokens).await;

@@ -12,13 +12,13 @@ use tollgate::keys::{LocalFile, LocalStack};
 use crate::harness::{Http, PAID, eventually};
 
 /// The program itself, in a folder of its own.
-struct Program {
+pub struct Program {
     child: Child,
-    stack: LocalStack,
+    pub stack: LocalStack,
 }
 
 impl Program {
-    fn start(folder: &Path) -> Program {
+    pub fn start(folder: &Path) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(["local", "--port", "0"])
             .current_dir(folder)
@@ -47,9 +47,17 @@ impl Program {
     }
 
     /// SIGKILL: nothing is flushed, nothing is finished.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().expect("it was running");
         self.child.wait().expect("it can be waited for");
+    }
+}
+
+/// A test that fails leaves no stack behind.
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

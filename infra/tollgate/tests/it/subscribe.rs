@@ -7,26 +7,26 @@ use tokio::task::JoinSet;
 use crate::harness::{ASKS_FOR_3DS, Answer, Caller, DECLINED, DECLINES_LATER, PAID, World, eventually};
 
 /// Ada's plan and its status.
-async fn plan(user: &Caller<'_>) -> (String, String) {
+pub async fn plan(user: &Caller<'_>) -> (String, String) {
     let me = user.get("/v1/me").await.json;
     let word = |field: &str| me["plan"][field].as_str().unwrap_or_else(|| panic!("{me}")).to_owned();
     (word("id"), word("status"))
 }
 
-async fn until_plan(user: &Caller<'_>, id: &str, status: &str) {
+pub async fn until_plan(user: &Caller<'_>, id: &str, status: &str) {
     let expected = (id.to_owned(), status.to_owned());
     eventually(&format!("{id}, {status}"), async || plan(user).await == expected).await;
 }
 
 /// Subscribed and paid for; Stripe's events may or may not have arrived.
-async fn subscribe(world: &World, user: &Caller<'_>, plan: &str) -> String {
+pub async fn subscribe(world: &World, user: &Caller<'_>, plan: &str) -> String {
     let session = user.opens_plan(plan).await;
     let paid = world.pay(&session, PAID).await;
     assert_eq!(paid.status, StatusCode::OK, "{}", paid.text);
     session
 }
 
-async fn subscription(user: &Caller<'_>) -> String {
+pub async fn subscription(user: &Caller<'_>) -> String {
     let me = user.get("/v1/me").await.json;
     me["subscriptions"][0]["id"].as_str().unwrap_or_else(|| panic!("{me}")).to_owned()
 }
@@ -100,7 +100,7 @@ async fn without_a_single_event_the_success_page_gives_plan_and_tokens() {
 }
 
 /// What Stripe would send about one customer, oldest first.
-async fn events_of(world: &World, customer: &str) -> Vec<Value> {
+pub async fn events_of(world: &World, customer: &str) -> Vec<Value> {
     let events = world.stripe("/v1/events?limit=100").await;
     let mut events: Vec<Value> = events["data"].as_array().unwrap().clone();
     events.retain(|event| event["data"]["object"]["customer"] == customer);
@@ -108,7 +108,7 @@ async fn events_of(world: &World, customer: &str) -> Vec<Value> {
     events
 }
 
-async fn customer(world: &World, user: &str) -> String {
+pub async fn customer(world: &World, user: &str) -> String {
     let customers = world.stripe("/v1/customers?limit=100").await;
     let customers = customers["data"].as_array().unwrap();
     let is_theirs = |customer: &&Value| customer["metadata"]["tollgate_user"] == user;

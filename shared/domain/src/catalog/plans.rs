@@ -7,11 +7,23 @@ use toml::de::DeValue;
 use super::amounts::{currency, price, tokens};
 use super::tree::{Field, TABLE, Table, shown};
 use super::usage::{Features, declared};
-use super::{Allowance, Allows, FeatureKind, Interval, Plan, PlanPrice, Text, Window};
+use super::{Allowance, Allows, FeatureKind, Interval, OnRefund, Plan, PlanPrice, Text, Window};
 use crate::ids::{FeatureId, PlanId};
 use crate::money::{Currency, Tokens};
 
 const PRICES: &str = r#"[{ interval = "month", price = "9.99" }]"#;
+const KEYS: [&str; 10] = [
+    "name",
+    "description",
+    "texts",
+    "level",
+    "group",
+    "default",
+    "prices",
+    "tokens",
+    "features",
+    "on_refund",
+];
 const MAX_LIMIT: u64 = Tokens::MAX.get();
 
 /// The plans read so far, and what the next ones are held against.
@@ -50,9 +62,7 @@ impl Plans {
         features: &Features,
         currency: Option<Currency>,
     ) -> Option<Plan> {
-        let keys =
-            ["name", "description", "texts", "level", "group", "default", "prices", "tokens", "features"];
-        table.allow(&keys);
+        table.allow(&KEYS);
         let is_default = self.is_default(id, table);
         let name = table.required("name", "\"Premium\"").and_then(|field| field.text());
         let description = table.optional("description", "\"Premium plan\"").and_then(|field| field.text());
@@ -67,6 +77,7 @@ impl Plans {
             }
             Some(allowance)
         });
+        let on_refund = on_refund(table, is_default);
         let features = self.features(table, features);
         let (group, level) = rank?;
         Some(Plan {
@@ -78,6 +89,7 @@ impl Plans {
             prices,
             features,
             tokens,
+            on_refund: on_refund?,
         })
     }
 
@@ -212,6 +224,14 @@ fn allowance(field: &Field<'_>) -> Option<Allowance> {
         }
         _ => field.mismatch("\"unlimited\" or { count = …, every = … }"),
     }
+}
+
+fn on_refund(table: &Table<'_>, is_default: Option<bool>) -> Option<OnRefund> {
+    let Some(field) = table.optional("on_refund", "\"keep\"") else { return Some(OnRefund::default()) };
+    if is_default == Some(true) {
+        field.wrong("the default plan is never paid for, so nothing of it is refunded", "remove on_refund");
+    }
+    field.choice(&[("cancel", OnRefund::Cancel), ("keep", OnRefund::Keep)])
 }
 
 fn texts(table: &Table<'_>) -> BTreeMap<String, Text> {

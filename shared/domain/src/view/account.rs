@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::account::{Account, InForce};
 use crate::catalog::{Allows, Feature, FeatureKind, Shelf, Window};
+use crate::hold::Hold;
+use crate::ids::HoldId;
 use crate::lot::{Balances, Lot};
-use crate::money::Money;
+use crate::money::{Money, Tokens};
 use crate::subscription::{Seen, Status};
 use crate::time::{DAY_MS, Time};
 
@@ -59,6 +61,8 @@ pub struct WalletView {
     balances: Balances,
     unlimited: bool,
     lots: Vec<LotView>,
+    /// The one that ends first comes first.
+    holds: Vec<HoldView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,6 +71,14 @@ struct LotView {
     source: &'static str,
     remaining: u64,
     expires_at: Option<String>,
+}
+
+/// Tokens that are set aside, and until when.
+#[derive(Debug, Serialize)]
+pub(super) struct HoldView {
+    id: String,
+    tokens: u64,
+    expires_at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,10 +127,13 @@ fn wallet_of(account: &Account, shelf: &Shelf) -> WalletView {
     let mut lots: Vec<&Lot> = account.lots.iter().collect();
     let held = &account.subscriptions;
     lots.sort_by(|a, b| a.burn_order(held).cmp(&b.burn_order(held)));
+    let mut holds: Vec<&Hold> = account.holds.iter().collect();
+    holds.sort_by_key(|hold| (hold.expires_at, &hold.id));
     WalletView {
         balances: account.balances(),
         unlimited: account.has_unlimited_tokens(shelf),
         lots: lots.into_iter().map(|lot| LotView::new(lot, account)).collect(),
+        holds: holds.iter().map(|hold| HoldView::new(&hold.id, hold.tokens(), hold.expires_at)).collect(),
     }
 }
 
@@ -171,6 +186,12 @@ impl LotView {
             remaining: lot.remaining.get(),
             expires_at: lot.lapses_at(&account.subscriptions).map(Time::rfc3339),
         }
+    }
+}
+
+impl HoldView {
+    pub(super) fn new(id: &HoldId, tokens: Tokens, expires_at: Time) -> HoldView {
+        HoldView { id: id.to_string(), tokens: tokens.get(), expires_at: expires_at.rfc3339() }
     }
 }
 

@@ -1,15 +1,11 @@
-//! What happened, entry by entry, and what a spending was answered.
-
-use std::collections::BTreeMap;
+//! What happened, entry by entry.
 
 use serde::Serialize;
 
-use super::account::FeatureView;
 use crate::account::Account;
 use crate::draft::Draft;
 use crate::entry::{Detail, Entry, Posting};
-use crate::lot::{Balances, LotId};
-use crate::money::{Money, Tokens};
+use crate::money::Money;
 use crate::subscription::Seen;
 use crate::time::Time;
 
@@ -121,7 +117,7 @@ impl About {
                 ..About::default()
             },
             Detail::Checkout(request) => About { item: Some(request.item.to_string()), ..About::default() },
-            Detail::Grant => About::default(),
+            Detail::Grant { .. } => About::default(),
             Detail::Invoice { invoice, subscription, item, paid, .. } => About {
                 item: Some(item.to_string()),
                 paid: Some(*paid),
@@ -172,32 +168,4 @@ fn posting_views(postings: &[Posting], written_at: Time) -> Vec<PostingView> {
         at: posting.at.unwrap_or(written_at).rfc3339(),
     };
     postings.iter().map(view).collect()
-}
-
-/// `POST …/consume`: rebuilt from its entry, so that a retry gets the same answer.
-#[derive(Debug, Serialize)]
-pub struct ConsumeView {
-    entry: String,
-    wallet: Balances,
-    lots: Vec<Taken>,
-    features: BTreeMap<String, FeatureView>,
-}
-
-#[derive(Debug, Serialize)]
-struct Taken {
-    id: String,
-    taken: u64,
-}
-
-impl ConsumeView {
-    pub fn new(entry: &Entry) -> ConsumeView {
-        let taken =
-            |(lot, taken): (&LotId, Tokens)| Taken { id: lot.as_str().to_owned(), taken: taken.get() };
-        ConsumeView {
-            entry: entry.cause.to_string(),
-            wallet: entry.after,
-            lots: entry.taken().map(taken).collect(),
-            features: BTreeMap::new(),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use domain::money::Tokens;
 use domain::payment::{Envelope, Payment};
 use domain::time::DAY_MS;
 
-use crate::story::{Story, start, tokens};
+use crate::story::{Story, given, start, tokens};
 
 impl Story {
     pub fn buy(&mut self, package: &str, payment: &str) {
@@ -76,7 +76,7 @@ fn what_cannot_merge_is_kept_however_many_there_are() {
     for number in 0..20 {
         let key = story.request(domain::cause::Operation::Grant);
         let expires_at = Some(start().plus_ms((number + 1) * DAY_MS));
-        story.apply(key, Act::Grant { tokens: tokens(5), expires_at }).unwrap();
+        story.apply(key, given(5, expires_at)).unwrap();
     }
     assert_eq!((story.account.lots.len(), story.available()), (20, 100));
 }

@@ -1,10 +1,11 @@
 //! Refunds and disputes: what is taken back, and what is given back.
 
 use domain::account::Account;
-use domain::decide::{PaymentRow, reverse};
 use domain::entry::Place;
 use domain::lot::Source;
 use domain::money::Tokens;
+use domain::payment::PaymentRow;
+use domain::reversal::reverse;
 use proptest::prelude::*;
 
 use crate::story::{Story, tokens};

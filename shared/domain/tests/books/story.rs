@@ -6,8 +6,9 @@ use std::sync::Arc;
 use domain::account::Account;
 use domain::catalog::{Allowance, Catalog, Published, Shelf, Window};
 use domain::cause::{Cause, Operation};
-use domain::decide::{Act, Command, Refusal, Spend, What, decide, observe};
+use domain::decide::{Act, Command, Grant, Refusal, Spend, What, decide};
 use domain::entry::{CheckoutRequest, Entry};
+use domain::follow::observe;
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, PriceId, RequestKey, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
@@ -28,6 +29,11 @@ pub struct Story {
 
 pub fn tokens(count: u64) -> Tokens {
     Tokens::new(count).unwrap()
+}
+
+/// Tokens that an operator gives.
+pub fn given(count: u64, expires_at: Option<Time>) -> Act {
+    Act::Grant(Grant { tokens: tokens(count), expires_at, operator: None, note: None })
 }
 
 pub fn weekly(count: u64) -> Option<Allowance> {
@@ -168,7 +174,7 @@ impl Story {
     /// A write that does nothing by itself: whatever is in its entry, time has done.
     pub fn touch(&mut self) {
         let cause = self.request(Operation::Grant);
-        self.apply(cause, Act::Grant { tokens: Tokens::ZERO, expires_at: None }).unwrap();
+        self.apply(cause, given(0, None)).unwrap();
     }
 
     pub fn request(&mut self, operation: Operation) -> Cause {

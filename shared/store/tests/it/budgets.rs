@@ -2,9 +2,9 @@
 
 use store::{Applied, Read, Spent};
 
-use crate::table::{Table, consume, first_invoice, premium, purchase, user};
+use crate::table::{Table, capture, consume, first_invoice, hold, premium, purchase, user};
 
-async fn cost_of(table: &Table, what: impl AsyncFnOnce()) -> Spent {
+pub async fn cost_of(table: &Table, what: impl AsyncFnOnce()) -> Spent {
     let before = table.store.meter().reading();
     what().await;
     let after = table.store.meter().reading();
@@ -58,6 +58,23 @@ async fn a_subscriber_with_three_lots_spends_for_five_write_units() {
     println!("consume of a subscriber: {cost:?}");
     assert_eq!((cost.transactions, cost.round_trips), (1, 2));
     assert!(cost.half_write_units <= 10, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_hold_and_its_capture_cost_five_write_units_each_with_2_lots_with_4_and_for_a_subscriber() {
+    let subscriber = with_packs(1).await;
+    subscriber.subscribe().await;
+    for (name, table) in
+        [("2 lots", with_packs(1).await), ("4 lots", with_packs(2).await), ("a subscription", subscriber)]
+    {
+        let held = hold(0, 30);
+        for command in [&held, &capture(&held, 27)] {
+            let cost = cost_of(&table, async || drop(table.done(command).await)).await;
+            println!("{} with {name}: {cost:?}", command.cause);
+            assert_eq!((cost.transactions, cost.round_trips), (1, 2), "one read, one transaction");
+            assert!(cost.half_write_units <= 10, "{name}: {cost:?}");
+        }
+    }
 }
 
 #[tokio::test]

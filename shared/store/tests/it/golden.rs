@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::Account;
-use domain::decide::{Change, PaymentRow, decide, observe};
+use domain::change::Change;
+use domain::decide::decide;
+use domain::follow::observe;
+use domain::payment::PaymentRow;
 use serde_json::Value;
 use store::items::{self, Item};
 
-use crate::table::{NOW, consume, first_invoice, premium, purchase, shelf, user};
+use crate::table::{NOW, capture, consume, first_invoice, hold, premium, purchase, shelf, user};
 
 const ACCOUNT: &str = include_str!("../golden/account.1.json");
 const SUBSCRIBER: &str = include_str!("../golden/account.subscriber.2.json");
+const HOLDER: &str = include_str!("../golden/account.holder.2.json");
+const ENTRY_HOLD: &str = include_str!("../golden/entry.hold.1.json");
+const ENTRY_CAPTURE: &str = include_str!("../golden/entry.capture.1.json");
 const ENTRY_CONSUME: &str = include_str!("../golden/entry.consume.1.json");
 const ENTRY_PURCHASE: &str = include_str!("../golden/entry.purchase.1.json");
 const ENTRY_INVOICE: &str = include_str!("../golden/entry.invoice.1.json");
@@ -19,12 +25,14 @@ const ENTRY_SUBSCRIPTION: &str = include_str!("../golden/entry.subscription.1.js
 const PAYMENT_1: &str = include_str!("../golden/payment.1.json");
 const PAYMENT: &str = include_str!("../golden/payment.2.json");
 
-/// What a subscriber's account and journal come to.
+/// What the account and the journal of somebody who buys, spends, subscribes and holds come to.
 struct Books {
     bought: Change,
     spent: Change,
     seen: Change,
     paid: Change,
+    held: Change,
+    captured: Change,
 }
 
 impl Books {
@@ -34,13 +42,19 @@ impl Books {
         let spent = decide(&bought.account, &consume(1, 30), &shelf, NOW).unwrap();
         let seen = observe(&spent.account, &premium(), NOW).unwrap();
         let paid = decide(&seen.account, &first_invoice(), &shelf, NOW).unwrap();
-        Books { bought, spent, seen, paid }
+        let hold = hold(1, 510);
+        let held = decide(&paid.account, &hold, &shelf, NOW).unwrap();
+        let captured = decide(&held.account, &capture(&hold, 20), &shelf, NOW).unwrap();
+        Books { bought, spent, seen, paid, held, captured }
     }
 
-    fn written(&self) -> [(&'static str, Item); 7] {
+    fn written(&self) -> [(&'static str, Item); 10] {
         [
             (ACCOUNT, items::from_account(&self.spent.account)),
             (SUBSCRIBER, items::from_account(&self.paid.account)),
+            (HOLDER, items::from_account(&self.held.account)),
+            (ENTRY_HOLD, items::from_entry(&self.held.entry)),
+            (ENTRY_CAPTURE, items::from_entry(&self.captured.entry)),
             (ENTRY_CONSUME, items::from_entry(&self.spent.entry)),
             (ENTRY_PURCHASE, items::from_entry(&self.bought.entry)),
             (ENTRY_SUBSCRIPTION, items::from_entry(&self.seen.entry)),
@@ -64,6 +78,7 @@ fn items_stored_then_read_as_what_they_meant() {
     let books = Books::new();
     assert_eq!(items::to_account(user(), stored(ACCOUNT)).unwrap(), books.spent.account);
     assert_eq!(items::to_account(user(), stored(SUBSCRIBER)).unwrap(), books.paid.account);
+    assert_eq!(items::to_account(user(), stored(HOLDER)).unwrap(), books.held.account);
     let row = &books.bought.payments[0];
     assert_eq!(items::to_payment(row.payment.clone(), stored(PAYMENT)).unwrap(), *row);
     // Before lots were named, whatever a payment granted was taken back from any that were bought.
@@ -74,6 +89,8 @@ fn items_stored_then_read_as_what_they_meant() {
         (ENTRY_PURCHASE, &books.bought),
         (ENTRY_SUBSCRIPTION, &books.seen),
         (ENTRY_INVOICE, &books.paid),
+        (ENTRY_HOLD, &books.held),
+        (ENTRY_CAPTURE, &books.captured),
     ];
     for (golden, change) in entries {
         assert_eq!(items::to_entry(stored(golden)).unwrap(), change.entry.entry);
@@ -81,7 +98,7 @@ fn items_stored_then_read_as_what_they_meant() {
 }
 
 /// A golden file as the item that DynamoDB would give back.
-fn stored(golden: &str) -> Item {
+pub fn stored(golden: &str) -> Item {
     match attribute(serde_json::from_str(golden).unwrap()) {
         AttributeValue::M(item) => item,
         other => panic!("not an item: {other:?}"),
@@ -102,7 +119,7 @@ fn attribute(value: Value) -> AttributeValue {
 }
 
 /// Numbers, texts, lists and maps, as JSON shows them.
-fn plain(value: &AttributeValue) -> Value {
+pub fn plain(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) => text.clone().into(),
         AttributeValue::N(digits) => serde_json::from_str(digits).unwrap(),

@@ -4,6 +4,7 @@ mod budgets;
 mod catalogs;
 mod contention;
 mod golden;
+mod grants;
 mod journal;
 mod observe;
 mod table;

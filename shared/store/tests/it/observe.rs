@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use domain::account::Account;
-use domain::decide::{Change, observe};
+use domain::change::Change;
+use domain::follow::observe;
 use domain::subscription::{Seen, Status};
 use store::{Read, Store, StoreError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

@@ -13,15 +13,17 @@ use aws_sdk_dynamodb::types::{
 use domain::account::Account;
 use domain::catalog::{Allowance, Catalog, Published, Shelf, Window};
 use domain::cause::{Cause, Operation};
-use domain::decide::{Act, Command, Spend, What, observe};
+use domain::decide::{Act, Captured, Command, Spend, What};
 use domain::entry::Entry;
+use domain::follow::observe;
+use domain::hold::Hold;
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, RequestKey, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment};
 use domain::request::RequestHash;
 use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status};
-use domain::time::{DAY_MS, Time};
+use domain::time::{DAY_MS, MINUTE_MS, Time};
 use store::{Applied, Catalogs, Store, StoreError, schema};
 
 pub const TABLE: &str = "tollgate";
@@ -223,6 +225,32 @@ pub fn consume(number: u32, count: u64) -> Command {
         cause: Cause::Request { user: user(), operation: Operation::Consume, key },
         request: Some(RequestHash::of(Operation::Consume, &[user().as_str()], &body)),
         act: Act::Consume(Spend { what, amount: 1 }),
+    }
+}
+
+/// A hold as a client asks for it, for a quarter of an hour.
+pub fn hold(number: u32, count: u64) -> Command {
+    let key = RequestKey::parse(format!("7a1d2b90-4c3e-4f51-8b67-0000000000{number:02}")).unwrap();
+    let what = What::Tokens(Tokens::new(count).unwrap());
+    let body = serde_json::json!({ "tokens": count });
+    Command {
+        cause: Cause::Request { user: user(), operation: Operation::Hold, key },
+        request: Some(RequestHash::of(Operation::Hold, &[user().as_str()], &body)),
+        act: Act::Hold { spend: Spend { what, amount: 1 }, expires_at: NOW.plus_ms(15 * MINUTE_MS) },
+    }
+}
+
+/// The capture of a part of that hold.
+pub fn capture(held: &Command, count: u64) -> Command {
+    let hold = Hold::id_of(&held.cause);
+    let body = serde_json::json!({ "tokens": count });
+    let path = [user().to_string(), hold.to_string(), "capture".to_owned()];
+    let key = RequestKey::parse("c2f8e6a4-1b09-4d7c-a3f5-000000000001").unwrap();
+    let wanted = Captured::Tokens(Tokens::new(count).unwrap());
+    Command {
+        cause: Cause::HoldEnd(hold.clone()),
+        request: Some(RequestHash::of(Operation::Hold, &path.each_ref().map(String::as_str), &body)),
+        act: Act::EndHold { hold, wanted, key },
     }
 }
 

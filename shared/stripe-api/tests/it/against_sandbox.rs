@@ -74,7 +74,7 @@ fn price(amount_minor: i64) -> Price {
     }
 }
 
-async fn published(stripe: &Stripe) -> PriceId {
+pub async fn published(stripe: &Stripe) -> PriceId {
     stripe.ensure_product(&product("Medium")).await.unwrap();
     stripe.ensure_price(&price(999)).await.unwrap()
 }

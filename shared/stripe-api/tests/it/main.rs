@@ -5,6 +5,8 @@ mod answers;
 mod attempts;
 mod plans_in_sandbox;
 mod proxy;
+mod reversals;
+mod reversals_in_sandbox;
 mod sources;
 mod subscriptions;
 mod wire;

@@ -38,7 +38,7 @@ async fn plan_order(stripe: &Stripe) -> CheckoutOrder {
 }
 
 /// Orders the plan and pays for it.
-async fn buy(stripe: &Stripe, url: &str) -> (CheckoutOrder, SubscriptionId) {
+pub async fn buy(stripe: &Stripe, url: &str) -> (CheckoutOrder, SubscriptionId) {
     let order = plan_order(stripe).await;
     let opened = stripe.open_checkout(&order, "key").await.unwrap();
     proxy::pay(url, opened.id.as_str());

@@ -9,16 +9,18 @@ use crate::wire::KEY;
 
 /// Does what a buyer does on the hosted page.
 pub fn pay(url: &str, session: &str) {
-    let card = r#"{"card":"4242424242424242"}"#;
-    let answer = ask(
-        url,
-        &format!(
-            "POST /_sandbox/checkout/{session}/pay HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}",
-            card.len()
-        ),
-        card,
+    person(url, &format!("checkout/{session}/pay"), r#"{"card":"4242424242424242"}"#);
+}
+
+/// Does what a person does, on a page of Stripe's, in its dashboard or at a bank.
+pub fn person(url: &str, path: &str, body: &str) -> serde_json::Value {
+    let head = format!(
+        "POST /_sandbox/{path} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}",
+        body.len()
     );
+    let answer = ask(url, &head, body);
     assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 pub fn get(url: &str, path: &str) -> serde_json::Value {

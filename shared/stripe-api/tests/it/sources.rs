@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-const BY_HAND: [&str; 9] = [
+const BY_HAND: [&str; 11] = [
     "/v1/",
     "\"/checkout",
     "/checkout/sessions",
     "\"/customers",
     "\"/products",
     "\"/prices",
+    "\"/refunds",
+    "\"/disputes",
     "RequestBuilder::new",
     "metadata[",
     "line_items[",

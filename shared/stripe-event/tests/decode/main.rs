@@ -1,5 +1,6 @@
 //! Every event in `events/stripe/`, as the books understand it.
 
+mod reversals;
 mod subscriptions;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,10 @@ fn every_fixture_is_understood_by_what_its_name_says() {
             ["invoice", "paid", "one_off", _] | ["invoice", "finalized", _] => fact == Fact::Other,
             ["invoice", _, _] => matches!(&fact, Fact::Subscription { .. }),
             ["invoice_payment", "paid", _] | ["thin", "invoice", ..] => matches!(&fact, Fact::Invoice(_)),
+            ["charge", "refunded", "without_intent", _] => fact == Fact::Other,
+            ["charge", "refunded" | "refund" | "dispute", ..] | ["refund", ..] => {
+                matches!(&fact, Fact::Reversal { .. })
+            }
             ["checkout", "session", "completed", "setup", _] | ["climate", ..] => fact == Fact::Other,
             ["thin", ..] => matches!(&fact, Fact::Pointer { .. }),
             _ => panic!("say here what {name} means"),

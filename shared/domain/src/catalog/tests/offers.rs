@@ -1,7 +1,7 @@
 //! What is wrong with features, actions, plans and packages.
 
-use super::{SHOP, mistakes, refused};
-use crate::catalog::{Allows, Catalog};
+use super::{SHOP, changed, mistakes, refused};
+use crate::catalog::{Allows, Catalog, OnRefund};
 use crate::ids::{FeatureId, PackageId, PlanId};
 
 #[test]
@@ -174,6 +174,24 @@ level = 1 => level = -1
     26: plans.paid.level: must be from 0 to 4294967295, not -1; write level = 1
 level = 1\n =>
     24: plans.paid.level: is missing; add level = 1
+"##,
+    );
+}
+
+#[test]
+fn a_plan_says_whether_it_outlives_a_full_refund() {
+    let plan = |text: &str| Catalog::parse(text).unwrap().plans[&PlanId::parse("paid").unwrap()].on_refund;
+    assert_eq!(plan(SHOP), OnRefund::Cancel);
+    assert_eq!(plan(&changed("level = 1 => level = 1\\non_refund = \"cancel\"")), OnRefund::Cancel);
+    assert_eq!(plan(&changed("level = 1 => level = 1\\non_refund = \"keep\"")), OnRefund::Keep);
+    refused(
+        r##"
+level = 1 => level = 1\non_refund = "kepp"
+    27: plans.paid.on_refund: must be one of cancel or keep, not "kepp"; did you mean `keep`?
+level = 1 => level = 1\non_refund = true
+    27: plans.paid.on_refund: must be one of cancel or keep, not true; write on_refund = "keep"
+level = 0 => level = 0\non_refund = "keep"
+    24: plans.free.on_refund: the default plan is never paid for, so nothing of it is refunded; remove on_refund
 "##,
     );
 }
