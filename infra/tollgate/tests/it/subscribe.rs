@@ -271,6 +271,7 @@ async fn a_declined_renewal_that_is_paid_after_all_catches_up() {
     world.advance("36d").await;
     until_plan(&ada, "premium", "past_due").await;
     assert_eq!(ada.available().await, 0, "tokens stop at what was paid for, access does not");
+    assert_eq!(ada.get("/v1/me").await.json["plan"]["renews_at"], Value::Null);
     dashboard(&world, &format!("subscriptions/{id}/card"), json!({ "card": PAID })).await;
     world.advance("7d").await;
     until_plan(&ada, "premium", "active").await;

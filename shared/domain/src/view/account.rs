@@ -168,7 +168,8 @@ impl SubscriptionView {
 impl Dates {
     fn of(seen: &Seen, now: Time) -> Dates {
         let status = seen.status_at(now);
-        let renews = seen.end().is_none() && status.gives_access();
+        // Whether an unpaid period is followed by another, its invoice decides.
+        let renews = seen.end().is_none() && status.gives_access() && status != Status::PastDue;
         let in_trial = status == Status::Trialing;
         Dates {
             renews_at: renews.then(|| seen.period_end.rfc3339()),

@@ -52,7 +52,7 @@ impl Story {
     }
 
     /// Buys, and keeps the row that the store would.
-    fn buys(&mut self, package: &str, payment: &str) -> PaymentRow {
+    pub fn buys(&mut self, package: &str, payment: &str) -> PaymentRow {
         let before = self.account.clone();
         self.buy(package, payment);
         row_of(&before, self, payment)
