@@ -52,7 +52,7 @@ fn print_commands(stack: &Stack) {
 fn print_purchase(stack: &Stack, auth: &str, wanted: &str) {
     let (api, stripe) = (&stack.local.api, &stack.local.stripe);
     // The answer is shown too: its url is where a person pays.
-    let id = "tee /dev/stderr | grep -o 'cs_[A-Za-z0-9_]*' | head -n 1";
+    let id = "tee -a /dev/stderr | grep -o 'cs_[A-Za-z0-9_]*' | head -n 1";
     println!("C=$(curl -s {api}/v1/me/checkout {auth} -d '{wanted}' | {id})");
     match stack.has_sandbox {
         true => {
