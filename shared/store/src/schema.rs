@@ -198,8 +198,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_key_is_rendered_as_it_was_the_day_it_was_first_stored() {
+    /// One of every kind.
+    fn keys() -> Vec<Key> {
         let user = UserId::parse("auth0|a#b").unwrap();
         let pi = PaymentId::parse("pi_1").unwrap();
         let at = Time::parse_rfc3339("2026-09-30T12:00:00Z").unwrap();
@@ -207,7 +207,7 @@ mod tests {
         let request = Cause::Request { user: user.clone(), operation: Operation::Consume, key };
         let job_id = JobId::parse("job_1").unwrap();
         let hash: KeyedHash = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".parse().unwrap();
-        let keys = [
+        vec![
             account(&user),
             payment(&user, &pi),
             payment_search(PaymentStatus::Completed, &pi, at),
@@ -236,7 +236,12 @@ mod tests {
             catalog_head(),
             catalog_version(3),
             price(&PriceId::parse("price_1").unwrap()),
-        ];
+        ]
+    }
+
+    #[test]
+    fn every_key_is_rendered_as_it_was_the_day_it_was_first_stored() {
+        let keys = keys();
         let rendered: Vec<String> = keys.iter().map(|key| format!("{} / {}", key.pk, key.sk)).collect();
         assert_eq!(
             rendered,

@@ -6,3 +6,4 @@ mod lots;
 mod reversals;
 mod story;
 mod subscriptions;
+mod time;
