@@ -8,7 +8,7 @@ use domain::money::Tokens;
 use domain::privacy::Email;
 use domain::request::RequestHash;
 use domain::time::Time;
-use edge::request::{body_within, once, path};
+use edge::request::{body_within, concealed, once, path};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ impl Admin {
         now: Time,
     ) -> Result<Reply, Problem> {
         let (wanted, json) = body_within::<Wanted>(LARGEST_BODY, request)?;
-        let once = once(request, operator, Operation::GrantBulk, &json)?;
+        let once = once(request, operator, Operation::GrantBulk, &concealed(&json, &self.keys))?;
         let id =
             JobId::parse(format!("job_{}", &once.cause.fingerprint()[..24])).map_err(Problem::internal)?;
         // Looked up before anything is checked, as what was accepted once stays accepted.

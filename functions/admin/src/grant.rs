@@ -6,7 +6,7 @@ use domain::lot::Balances;
 use domain::money::Tokens;
 use domain::privacy::Email;
 use domain::time::Time;
-use edge::request::{Once, body, once};
+use edge::request::{Once, body, concealed, once};
 use edge::{Problem, Reply};
 use lambda_http::Request;
 use serde::Serialize;
@@ -46,7 +46,7 @@ impl Admin {
         now: Time,
     ) -> Result<Reply, Problem> {
         let (wanted, json) = body::<Wanted>(request)?;
-        let once = once(request, operator, Operation::Grant, &json)?;
+        let once = once(request, operator, Operation::Grant, &concealed(&json, &self.keys))?;
         // Looked up before anything is checked: what was given once is answered, whatever changed since.
         let before = self.store.given(&once.cause, Some(&once.hash)).await.map_err(Problem::fault)?;
         let given = match before {

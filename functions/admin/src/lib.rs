@@ -1,16 +1,24 @@
-//! What operators do: give tokens, to one or to many at once.
+//! What operators do: give tokens, to one or to many at once, and money back.
 
 mod bulk;
+mod erase;
+mod export;
 mod grant;
+mod refund;
+mod search;
 mod slice;
 
 use domain::decide::Refusal;
+use domain::ids::UserId;
 use domain::money::Tokens;
 use domain::privacy::PrivacyKeys;
 use domain::time::{DAY_MS, Time};
 use edge::request::{answer, no_such_route, route};
-use edge::{BadSetting, Callers, Code, Env, Problem, StartError};
+use edge::{BadSetting, Callers, Code, Env, Problem, Reply, StartError};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use lambda_http::{Body, Request, Response};
+use settle::{Settle, in_time};
 use store::{Catalogs, DailyCap, HTTP_BUDGET, Store};
 
 pub struct Admin {
@@ -19,7 +27,10 @@ pub struct Admin {
     callers: Callers,
     keys: PrivacyKeys,
     cap: DailyCap,
+    settle: Settle,
 }
+
+type Routed<'a> = BoxFuture<'a, Result<Reply, Problem>>;
 
 /// Tokens that one operator may give in a day, unless a setting says otherwise.
 const USUAL_DAILY_CAP: u64 = 1_000_000;
@@ -27,26 +38,48 @@ const LONGEST_NOTE: usize = 1_000;
 
 impl Admin {
     pub async fn from_env(env: &Env) -> Result<Admin, StartError> {
-        let keys = env.privacy_keys()?.ok_or(BadSetting::Missing("PRIVACY_KEYS"))?;
+        let keys = env.required_privacy_keys()?;
         let cap = daily_cap(env)?;
         let (aws, endpoint, table) = edge::aws::table(env).await?;
         let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
-        Ok(Admin { store, catalogs, callers: Callers::from_env(env)?, keys, cap })
+        // It calls Stripe when it is asked to: grants are given whether or not Stripe is there.
+        let settle = Settle::from_env(env, store.clone(), catalogs.clone())?;
+        Ok(Admin { cap, ..Admin::new(store, catalogs, settle, Callers::from_env(env)?, keys) })
+    }
+
+    /// With the usual cap.
+    pub fn new(
+        store: Store,
+        catalogs: Catalogs,
+        settle: Settle,
+        callers: Callers,
+        keys: PrivacyKeys,
+    ) -> Admin {
+        Admin { store, catalogs, callers, keys, cap: usual_cap(), settle }
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
         let reply = async {
             let operator = self.callers.operator(&request)?;
-            match route(&request) {
-                "POST /v1/admin/grants" => self.grant(&request, &operator, now).await,
-                "POST /v1/admin/grants:bulk" => self.open_bulk(&request, &operator, now).await,
-                "POST /v1/admin/grants:bulk/{job}/continue" => self.continue_bulk(&request, now).await,
-                "GET /v1/admin/grants:bulk/{job}" => self.show_bulk(&request).await,
-                _ => Err(no_such_route(&request)),
-            }
+            self.routed(&request, &operator, now).await
         };
         answer(&request, reply).await
+    }
+
+    /// Each trip in a box of its own: in one future they would need room for all at once, and the stack is not endless.
+    fn routed<'a>(&'a self, request: &'a Request, operator: &'a UserId, now: Time) -> Routed<'a> {
+        match route(request) {
+            "POST /v1/admin/grants" => self.grant(request, operator, now).boxed(),
+            "POST /v1/admin/grants:bulk" => self.open_bulk(request, operator, now).boxed(),
+            "POST /v1/admin/grants:bulk/{job}/continue" => self.continue_bulk(request, now).boxed(),
+            "GET /v1/admin/grants:bulk/{job}" => self.show_bulk(request).boxed(),
+            "GET /v1/admin/payments" => in_time(self.search_payments(request, now)).boxed(),
+            "POST /v1/admin/refunds" => in_time(self.refund(request, operator, now)).boxed(),
+            "GET /v1/admin/users/{user}/export" => self.export(request, now).boxed(),
+            "POST /v1/admin/users/{user}/erase" => in_time(self.erase(request, operator, now)).boxed(),
+            _ => ready(Err(no_such_route(request))).boxed(),
+        }
     }
 
     fn over_cap(&self, left: Tokens, now: Time) -> Problem {
@@ -76,11 +109,13 @@ impl Admin {
     }
 }
 
+fn usual_cap() -> DailyCap {
+    DailyCap(Tokens::new(USUAL_DAILY_CAP).unwrap_or(Tokens::MAX))
+}
+
 fn daily_cap(env: &Env) -> Result<DailyCap, BadSetting> {
     let name = "GRANT_DAILY_CAP";
-    let Some(text) = env.optional(name) else {
-        return Ok(DailyCap(Tokens::new(USUAL_DAILY_CAP).unwrap_or(Tokens::MAX)));
-    };
+    let Some(text) = env.optional(name) else { return Ok(usual_cap()) };
     let cap = text.parse().ok().and_then(Tokens::new);
     let problem = format!("it must be a number of tokens up to {}", Tokens::MAX);
     cap.map(DailyCap).ok_or(BadSetting::Wrong { name, problem })

@@ -82,6 +82,7 @@ impl Admin {
             Given::Refused(Refusal::TooManyTokens) => {
                 Outcome::Failed(format!("no account holds more than {} tokens", Tokens::MAX))
             }
+            Given::Refused(Refusal::Closed) => Outcome::Failed("this user was erased".to_owned()),
             Given::Refused(_) | Given::KeyReused | Given::OverCap { .. } => {
                 Outcome::Failed("it cannot be given".to_owned())
             }

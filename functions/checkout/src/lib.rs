@@ -3,8 +3,6 @@
 mod open;
 mod order;
 
-use std::time::Duration;
-
 use domain::catalog::CheckoutPolicy;
 use domain::cause::Cause;
 use domain::entry::Entry;
@@ -12,21 +10,23 @@ use domain::ids::{CheckoutId, SubscriptionId, UserId};
 use domain::item::Item;
 use domain::lot::Balances;
 use domain::money::Tokens;
-use domain::payment::Payment;
+use domain::payment::{Payment, References};
+use domain::privacy::PrivacyKeys;
 use domain::time::Time;
 use edge::request::{answer, no_such_route, path, route};
 use edge::{BadSetting, Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use settle::{Fulfilled, Settle, SettleError, Synced};
+use settle::{Fulfilled, Settle, Synced, in_time, settle_problem, stripe_problem};
 use store::{Catalogs, HTTP_BUDGET, Store};
-use stripe_api::{Session, SessionStatus, StripeError};
+use stripe_api::{Session, SessionStatus};
 
 pub struct Checkout {
     store: Store,
     catalogs: Catalogs,
     settle: Settle,
     callers: Callers,
+    keys: PrivacyKeys,
     /// Origins that this stage allows beside the catalog's, such as a developer's own machine.
     origins: Vec<String>,
 }
@@ -45,6 +45,7 @@ struct Shown<'a> {
 
 impl Checkout {
     pub async fn from_env(env: &Env) -> Result<Checkout, StartError> {
+        let keys = env.required_privacy_keys()?;
         let (aws, endpoint, table) = edge::aws::table(env).await?;
         let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
@@ -54,7 +55,18 @@ impl Checkout {
             origins.iter().map(|origin| CheckoutPolicy::origin(origin)).collect();
         let origins = origins.map_err(|problem| BadSetting::Wrong { name: "RETURN_ORIGINS", problem })?;
         let callers = Callers::from_env(env)?;
-        Ok(Checkout { store, catalogs, settle, callers, origins })
+        Ok(Checkout { origins, ..Checkout::new(store, catalogs, settle, callers, keys) })
+    }
+
+    /// Without origins of the stage's own.
+    pub fn new(
+        store: Store,
+        catalogs: Catalogs,
+        settle: Settle,
+        callers: Callers,
+        keys: PrivacyKeys,
+    ) -> Checkout {
+        Checkout { store, catalogs, settle, callers, keys, origins: Vec::new() }
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
@@ -81,7 +93,7 @@ impl Checkout {
         });
         let session = session.ok_or_else(|| Problem::new(Code::NotFound, "you have no such checkout"))?;
         let entry = match (&session.payment, session.status) {
-            (Some(payment), _) => self.entry_of(payment, now).await?,
+            (Some(payment), _) => self.entry_of(payment, &session.id, now).await?,
             (None, SessionStatus::Complete) => self.first_invoice(&session, &user, now).await?,
             (None, _) => None,
         };
@@ -102,11 +114,29 @@ impl Checkout {
         })
     }
 
-    async fn entry_of(&self, payment: &Payment, now: Time) -> Result<Option<Entry>, Problem> {
+    async fn entry_of(
+        &self,
+        payment: &Payment,
+        checkout: &CheckoutId,
+        now: Time,
+    ) -> Result<Option<Entry>, Problem> {
         let fulfilled = self.settle.fulfil(payment, "checkout", now).await.map_err(settle_problem)?;
         match fulfilled {
-            Fulfilled::Credited(entry) | Fulfilled::Before(entry) => Ok(Some(entry)),
+            Fulfilled::Credited(entry) => {
+                self.refer(&entry.user, payment, checkout).await;
+                Ok(Some(entry))
+            }
+            Fulfilled::Before(entry) => Ok(Some(entry)),
             Fulfilled::Unclaimed(_) | Fulfilled::AnotherStack => Ok(None),
+        }
+    }
+
+    /// So that the payment can be found by its checkout. Without it the buyer is no poorer, and the session's own event
+    /// says so again.
+    async fn refer(&self, user: &UserId, payment: &Payment, checkout: &CheckoutId) {
+        let references = References { checkout: Some(checkout.clone()), ..References::default() };
+        if let Err(error) = self.store.refer(user, &payment.id, &references).await {
+            tracing::warn!(payment = %payment.id, %checkout, cause = %error, "not referred to its checkout");
         }
     }
 
@@ -133,38 +163,11 @@ impl Checkout {
     }
 }
 
-/// Lambda ends the function after 28 s, without a word to the client. This says before what to do.
-const PATIENCE: Duration = Duration::from_secs(25);
-
-async fn in_time(reply: impl Future<Output = Result<Reply, Problem>>) -> Result<Reply, Problem> {
-    let late = |_| Problem::try_again(Code::StripeUnavailable, "it took too long");
-    tokio::time::timeout(PATIENCE, reply).await.map_err(late)?
-}
-
 const fn word(status: SessionStatus) -> &'static str {
     match status {
         SessionStatus::Open => "open",
         SessionStatus::Processing => "processing",
         SessionStatus::Complete => "complete",
         SessionStatus::Expired => "expired",
-    }
-}
-
-fn settle_problem(error: SettleError) -> Problem {
-    match error {
-        SettleError::Stripe(error) => stripe_problem(error),
-        SettleError::Store(error) => Problem::fault(error),
-    }
-}
-
-/// A timeout is an unknown outcome: the client is told to send the same again, never that it failed.
-fn stripe_problem(error: StripeError) -> Problem {
-    match error {
-        error if error.is_retryable() => Problem::try_again(Code::StripeUnavailable, error),
-        StripeError::Refused(_) => {
-            let detail = "Stripe refused this; its reason is in our log under the request_id";
-            Problem::because(Code::StripeRefused, detail, error)
-        }
-        error => Problem::internal(error),
     }
 }

@@ -8,12 +8,12 @@ use domain::ids::{CheckoutId, CustomerId, UserId};
 use domain::item::Item;
 use domain::subscription::Opening;
 use domain::time::{MINUTE_MS, Time};
-use edge::request::{Once, body, key_or_fresh, once_by};
+use edge::request::{Once, body, concealed, key_or_fresh, once_by};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
 use serde::Serialize;
 use settle::Synced;
-use store::{Applied, Read, Store};
+use store::{Applied, Pointed, Read, Store, Words};
 use stripe_api::{CheckoutOrder, Session, SessionStatus};
 
 use crate::order::{self, Buy};
@@ -50,11 +50,18 @@ impl Checkout {
     pub(crate) async fn open(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
         let user = self.callers.subject(request)?;
         let (wanted, json) = body::<Buy>(request)?;
+        let json = concealed(&json, &self.keys);
         let once = once_by(key_or_fresh(request)?, &user, Operation::Checkout, &json);
         // Looked up before anything is checked: what was accepted once is answered, whatever changed since.
         let known = self.store.entry(&once.cause).await.map_err(Problem::fault)?;
         let opened = match known {
-            Some(entry) if entry.request.as_ref() == Some(&once.hash) => self.opened(&entry, now).await,
+            Some(entry) if entry.request.as_ref() == Some(&once.hash) => {
+                let account = self.store.account(&user, Read::Consistent).await.map_err(Problem::fault)?;
+                if account.closed.is_some() {
+                    return Err(closed());
+                }
+                self.opened(&entry, now).await
+            }
             Some(_) => return Err(Problem::key_reused()),
             None => {
                 let store = self.store.claiming(self.callers.claimant(request));
@@ -79,6 +86,9 @@ impl Checkout {
         let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
         let order = wanted.checked(&published, &self.origins)?;
         let account = self.store.account(user, Read::Consistent).await.map_err(Problem::fault)?;
+        if account.closed.is_some() {
+            return Err(closed());
+        }
         let mut request = CheckoutRequest {
             customer: self.customer(&account).await?,
             item: order.item,
@@ -88,14 +98,13 @@ impl Checkout {
             group: order.group,
             replaces: None,
             joins: None,
-            success_url: order.success_url,
-            cancel_url: order.cancel_url,
+            urls: self.keys.urls(order.urls.success_url.as_deref(), order.urls.cancel_url.as_deref()),
         };
         let mut is_synced = false;
         for _ in 0..MEETINGS {
             let (cause, hash) = (once.cause.clone(), Some(once.hash.clone()));
             let command = Command { cause, request: hash, act: Act::Checkout(request.clone()) };
-            let applied = store.apply(user, &command, &self.catalogs, now).await;
+            let applied = store.apply_with(user, &command, order.urls.clone(), &self.catalogs, now).await;
             match applied.map_err(Problem::fault)? {
                 Applied::Done(entry) | Applied::Before(entry) => return self.opened(&entry, now).await,
                 Applied::KeyReused => return Err(Problem::key_reused()),
@@ -150,8 +159,14 @@ impl Checkout {
             return Ok(customer.clone());
         }
         let customer = self.settle.stripe().create_customer(&account.user).await.map_err(stripe_problem)?;
-        self.store.point_customer(&customer, &account.user).await.map_err(Problem::fault)?;
-        Ok(customer)
+        match self.store.point_customer(&customer, &account.user).await.map_err(Problem::fault)? {
+            Pointed::Now | Pointed::Before => Ok(customer),
+            // Erased meanwhile. Nobody else would find this customer.
+            Pointed::Never => {
+                self.settle.stripe().delete_customer(&customer).await.map_err(stripe_problem)?;
+                Err(closed())
+            }
+        }
     }
 
     /// The session that a frozen request led to, or leads to now. `None` if it never did, and is too old to be sent.
@@ -171,7 +186,9 @@ impl Checkout {
         }
         let published = self.catalogs.version(frozen.catalog).await.map_err(Problem::fault)?;
         let published = published.ok_or_else(|| Problem::internal("the frozen catalog version is gone"))?;
-        let order = order::of(entry, frozen, &published, self.settle.stack());
+        // Erased: without them it would be another request under the same key.
+        let Some(urls) = self.urls(entry, frozen).await? else { return Ok(None) };
+        let order = order::of(entry, frozen, urls, &published, self.settle.stack());
         let left_ms = frozen.expires_at.millis() - now.millis();
         let session = if left_ms >= SHORTEST_MS {
             match self.settle.stripe().open_checkout(&order, &entry.cause.to_string()).await {
@@ -196,12 +213,24 @@ impl Checkout {
         Ok(Some(session))
     }
 
+    /// Where the buyer of a frozen request returns to; `None` if that is not known any more.
+    async fn urls(&self, entry: &Entry, frozen: &CheckoutRequest) -> Result<Option<Words>, Problem> {
+        match frozen.urls {
+            None => Ok(Some(Words::default())),
+            Some(_) => self.store.words(&entry.user, &entry.cause).await.map_err(Problem::fault),
+        }
+    }
+
     /// Too late to send the request again: perhaps it was heard the first time.
     async fn find(&self, order: &CheckoutOrder, since: Time) -> Result<Option<Session>, Problem> {
         let sessions =
             self.settle.stripe().customer_sessions(&order.customer, since).await.map_err(stripe_problem)?;
         Ok(sessions.into_iter().find(|session| session.request.as_ref() == Some(&order.request)))
     }
+}
+
+fn closed() -> Problem {
+    Problem::new(Code::AccountClosed, "this user was erased; nothing can be bought any more")
 }
 
 fn checkout_expired() -> Problem {

@@ -10,6 +10,7 @@ use domain::money::Currency;
 use domain::payment::Envelope;
 use edge::{Code, Problem};
 use serde::Deserialize;
+use store::Words;
 use stripe_api::CheckoutOrder;
 
 /// `{"package":"medium"}` or `{"plan":"premium"}`. Prices come from the catalog; a client names only what it wants.
@@ -31,12 +32,12 @@ pub struct Checked {
     pub price: PriceId,
     /// Of a plan.
     pub group: Option<String>,
-    pub success_url: Option<String>,
-    pub cancel_url: Option<String>,
+    /// Where the buyer returns to, if not to where the catalog says.
+    pub urls: Words,
 }
 
 const MOST_AT_ONCE: u32 = 100;
-/// Return URLs are frozen in the journal, and a longer one would cost every checkout more.
+/// A longer one would cost every checkout more.
 const LONGEST_URL: usize = 500;
 
 impl Buy {
@@ -55,7 +56,8 @@ impl Buy {
         policy.return_origins.extend_from_slice(stage_origins);
         let success_url = allowed("success_url", self.success_url, &policy)?;
         let cancel_url = allowed("cancel_url", self.cancel_url, &policy)?;
-        Ok(Checked { item: wanted.item, price, group: wanted.group, success_url, cancel_url })
+        let urls = Words { success_url, cancel_url, ..Words::default() };
+        Ok(Checked { item: wanted.item, price, group: wanted.group, urls })
     }
 
     fn package(&self, id: &PackageId, published: &Published) -> Result<Wanted, Problem> {
@@ -126,8 +128,14 @@ fn allowed(name: &str, url: Option<String>, policy: &CheckoutPolicy) -> Result<O
     Err(invalid(format!("`{name}` must be a web address at one of the allowed origins: {origins}")))
 }
 
-/// The frozen request in Stripe's terms: always the same for the same entry.
-pub fn of(entry: &Entry, frozen: &CheckoutRequest, published: &Published, stack: &str) -> CheckoutOrder {
+/// The frozen request in Stripe's terms: always the same for the same entry, beside which `urls` stand.
+pub fn of(
+    entry: &Entry,
+    frozen: &CheckoutRequest,
+    urls: Words,
+    published: &Published,
+    stack: &str,
+) -> CheckoutOrder {
     let quantity = match frozen.item {
         Item::Package { quantity, .. } => quantity,
         Item::Plan { .. } => 1,
@@ -138,8 +146,8 @@ pub fn of(entry: &Entry, frozen: &CheckoutRequest, published: &Published, stack:
         price: frozen.price.clone(),
         quantity,
         expires_at: frozen.expires_at,
-        success_url: frozen.success_url.clone().unwrap_or_else(|| defaults.success_url.clone()),
-        cancel_url: frozen.cancel_url.clone().unwrap_or_else(|| defaults.cancel_url.clone()),
+        success_url: urls.success_url.unwrap_or_else(|| defaults.success_url.clone()),
+        cancel_url: urls.cancel_url.unwrap_or_else(|| defaults.cancel_url.clone()),
         envelope: Envelope {
             stack: Some(stack.to_owned()),
             user: Some(entry.user.clone()),

@@ -1,5 +1,7 @@
 //! What there is to buy, and what a user has. Reads only.
 
+mod payments;
+
 use domain::account::Account;
 use domain::catalog::Shelf;
 use domain::cause::Cause;
@@ -8,7 +10,7 @@ use domain::ids::UserId;
 use domain::money::Tokens;
 use domain::time::Time;
 use domain::view::{self, AccountView, EntryView, PackageView, PlanView};
-use edge::request::{answer, no_such_route, query, route};
+use edge::request::{answer, no_such_route, page_size, query, route};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
@@ -60,15 +62,16 @@ impl PendingGrant {
     }
 }
 
-const PAGE: u16 = 25;
-const LARGEST_PAGE: u16 = 100;
-
 impl Entitlements {
     pub async fn from_env(env: &Env) -> Result<Entitlements, StartError> {
         let (aws, endpoint, table) = edge::aws::table(env).await?;
         let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
-        Ok(Entitlements { store, catalogs, callers: Callers::from_env(env)? })
+        Ok(Entitlements::new(store, catalogs, Callers::from_env(env)?))
+    }
+
+    pub fn new(store: Store, catalogs: Catalogs, callers: Callers) -> Entitlements {
+        Entitlements { store, catalogs, callers }
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
@@ -81,6 +84,7 @@ impl Entitlements {
                 "GET /v1/me/wallet/entries" | "GET /v1/users/{user}/wallet/entries" => {
                     self.entries(&request, now).await
                 }
+                "GET /v1/me/payments" | "GET /v1/users/{user}/payments" => self.payments(&request).await,
                 _ => Err(no_such_route(&request)),
             }
         };
@@ -111,7 +115,7 @@ impl Entitlements {
         now: Time,
     ) -> Result<Option<Vec<PendingGrant>>, Problem> {
         let Some(claimant) = self.callers.claimant(request) else { return Ok(None) };
-        if account.claimed == claimant.mark() {
+        if account.claimed == claimant.mark() || account.closed.is_some() {
             return Ok(Some(Vec::new()));
         }
         let waiting = self.store.waiting_for(&account.user, &claimant).await.map_err(Problem::fault)?;
@@ -137,17 +141,14 @@ impl Entitlements {
         if let Some(cause) = query::<Cause>(request, "cause")? {
             let entry = self.store.entry(&cause).await.map_err(Problem::fault)?;
             let entry = entry.filter(|entry| entry.user == user);
-            return Reply::ok(&Entries { entries: entry.iter().map(EntryView::new).collect(), next: None });
+            return Reply::ok(&Entries { entries: self.joined(entry.as_slice()).await?, next: None });
         }
-        let limit = query::<u16>(request, "limit")?.unwrap_or(PAGE);
-        if !(1..=LARGEST_PAGE).contains(&limit) {
-            return Err(Problem::new(Code::InvalidRequest, format!("`limit` is from 1 to {LARGEST_PAGE}")));
-        }
+        let limit = page_size(request)?;
         let wanted = wanted(request)?;
         let shows_pending = wanted == Wanted::default();
         let pending = if shows_pending { self.pending(&user, now).await? } else { None };
         let page = self.store.journal(&user, &wanted, limit).await.map_err(Problem::fault)?;
-        let entries = pending.into_iter().chain(page.entries.iter().map(EntryView::new)).collect();
+        let entries = pending.into_iter().chain(self.joined(&page.entries).await?).collect();
         Reply::ok(&Entries { entries, next: page.next.map(|seq| seq.to_string()) })
     }
 

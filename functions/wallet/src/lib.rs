@@ -25,7 +25,11 @@ impl Wallet {
         let (aws, endpoint, table) = edge::aws::table(env).await?;
         let store = Store::open(&aws, endpoint, &table, HTTP_BUDGET);
         let catalogs = Catalogs::start(store.clone(), edge::now()).await?;
-        Ok(Wallet { store, catalogs, callers: Callers::from_env(env)? })
+        Ok(Wallet::new(store, catalogs, Callers::from_env(env)?))
+    }
+
+    pub fn new(store: Store, catalogs: Catalogs, callers: Callers) -> Wallet {
+        Wallet { store, catalogs, callers }
     }
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {

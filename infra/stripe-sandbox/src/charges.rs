@@ -52,9 +52,8 @@ pub fn set_amount_refunded(charge: &mut Value, amount: i64) {
 
 /// A new charge, not yet stored; `failure` is what its card was declined with.
 pub fn made(tx: &Tx, intent: &Value, method: &Value, outcome: &Value, failure: Option<&str>) -> Value {
-    let paid = failure.is_none();
+    let (id, paid) = (ids::fresh("ch"), failure.is_none());
     json!({
-        "id": ids::fresh("ch"),
         "object": KIND,
         "amount": intent["amount"],
         "amount_captured": if paid { intent["amount"].clone() } else { json!(0) },
@@ -86,7 +85,7 @@ pub fn made(tx: &Tx, intent: &Value, method: &Value, outcome: &Value, failure: O
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": null,
-        "receipt_url": null,
+        "receipt_url": paid.then(|| format!("{}/r/{id}", tx.public_url)),
         "refunded": false,
         "review": null,
         "shipping": null,
@@ -97,6 +96,7 @@ pub fn made(tx: &Tx, intent: &Value, method: &Value, outcome: &Value, failure: O
         "status": if paid { "succeeded" } else { "failed" },
         "transfer_data": null,
         "transfer_group": null,
+        "id": id,
     })
 }
 

@@ -1,15 +1,19 @@
-//! The hosted payment page, and the sandbox's own front page. Plain forms: a page shows what the stored
-//! session says, so that reloading it is always right.
+//! The hosted payment page, invoices and receipts, and the sandbox's own front page. Plain forms: a page shows what
+//! the stored session says, so that reloading it is always right.
 
 mod front;
 mod invoice;
+mod receipt;
 mod till;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::Value;
 
 pub use front::index;
 pub use invoice::show as invoice;
+pub use receipt::show as receipt;
 pub use till::{authenticate, show, submit};
 
 const STYLE: &str = include_str!("pages/style.css");
@@ -62,6 +66,11 @@ pub fn money(minor: i64, currency: &str) -> String {
         return format!("{minor} {code}");
     }
     format!("{}.{:02} {code}", minor / 100, minor % 100)
+}
+
+fn day(seconds: &Value) -> String {
+    let seconds = seconds.as_i64().unwrap_or(0);
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.strftime("%F").to_string())
 }
 
 #[cfg(test)]

@@ -96,7 +96,12 @@ fn authenticate_card(tx: &Tx, session: Value, method: Value, passed: bool) -> An
 fn open_session(tx: &Tx, id: &str) -> Answer<Value> {
     let session = tx.get(KIND, id)?;
     match session["status"].as_str() {
-        Some("open") => Ok(session),
+        Some("open") => {
+            if let Some(customer) = session["customer"].as_str() {
+                tx.reference("customer", customer, "customer")?;
+            }
+            Ok(session)
+        }
         Some("complete") => {
             Err(Failure::conflict("This Checkout Session is already complete; it was paid once."))
         }

@@ -34,6 +34,11 @@ impl Sandbox {
         }
         served
     }
+
+    /// Everything that it answers, for a server of the caller's own.
+    pub fn router(self) -> Router {
+        router(self)
+    }
 }
 
 fn router(sandbox: Sandbox) -> Router {
@@ -45,6 +50,7 @@ fn router(sandbox: Sandbox) -> Router {
         .route("/_sandbox/checkout/{id}/pay", post(shopper_pays))
         .route("/_sandbox/checkout/{id}/authenticate", post(shopper_authenticates))
         .route("/i/{id}", get(pages::invoice))
+        .route("/r/{id}", get(pages::receipt))
         .route("/_sandbox/subscriptions/{id}/card", post(person_swaps_card))
         .route("/_sandbox/subscriptions/{id}/cancel", post(person_cancels))
         .route("/_sandbox/refunds/{id}/fail", post(bank_fails_refund))

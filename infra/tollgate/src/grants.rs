@@ -2,7 +2,6 @@
 //!
 //! The file's own hash is the key of its job, so the same file again goes on where it stopped, and gives nothing twice.
 
-mod api;
 mod file;
 
 use std::io::{IsTerminal, Write};
@@ -13,9 +12,11 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use api::{Api, Refused};
 pub use file::BadFile;
 use file::GrantFile;
+
+use crate::api::{Api, Refused};
+use crate::progress;
 
 /// What is to be given, and where.
 pub struct Order {
@@ -121,8 +122,6 @@ struct Bar {
 }
 
 impl Bar {
-    const WIDTH: u32 = 40;
-
     fn new() -> Bar {
         Bar { moves: std::io::stdout().is_terminal() }
     }
@@ -133,9 +132,8 @@ impl Bar {
             println!("{done} of {rows} rows done");
             return Ok(());
         }
-        let filled = done * Self::WIDTH / (*rows).max(1);
-        let (full, empty) = ("█".repeat(filled as usize), "░".repeat((Self::WIDTH - filled) as usize));
-        print!("\r{full}{empty} {done} of {rows}{}", if *finished { "\n" } else { "" });
+        let drawn = progress::drawn(u64::from(*done), u64::from(*rows));
+        print!("\r{drawn}{}", if *finished { "\n" } else { "" });
         std::io::stdout().flush()
     }
 }

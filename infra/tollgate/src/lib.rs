@@ -1,7 +1,10 @@
 //! The `tollgate` command: everything that a developer runs on their own machine.
 
+mod api;
 pub mod clock;
+pub mod erase;
 pub mod event;
+pub mod export;
 pub mod functions;
 pub mod gateway;
 pub mod grants;
@@ -10,6 +13,8 @@ pub mod local;
 pub mod loopback;
 pub mod poller;
 pub mod ports;
+mod progress;
+pub mod prove;
 pub mod publish;
 pub mod queue;
 pub mod stack;

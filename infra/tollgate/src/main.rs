@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use domain::catalog::Catalog;
+use domain::ids::UserId;
 use edge::{Env, StartError};
 use serde_json::json;
 use store::{HTTP_BUDGET, Store};
-use tollgate::grants::Order;
 use tollgate::keys::{LocalFile, LocalStack};
 use tollgate::stack::{Options, RealStripe, STACK, Stack, TABLE};
 use tollgate::template::Template;
-use tollgate::{event, grants, local, welcome};
+use tollgate::{erase, event, export, grants, local, prove, welcome};
 
 /// Takes the money and opens the gate: a Stripe monetization backend, here on your machine.
 #[derive(Parser)]
@@ -37,6 +37,12 @@ enum Command {
     Event(EventCommand),
     /// Give tokens to everybody whom a file names: `email_or_user,tokens` to a line, or JSON rows
     Grants(GrantsArgs),
+    /// Write down everything that is kept of one user, as one JSON document
+    Export(ExportArgs),
+    /// Erase one user: subscriptions end, tokens expire, and nothing says any more who they were
+    Erase(EraseArgs),
+    /// Walk the books, and name the first thing in them that is wrong
+    Prove(ProveArgs),
     /// Check or publish a catalog
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -81,6 +87,35 @@ struct GrantsArgs {
     /// When what is left of it ends, such as 2027-01-31T00:00:00Z
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    #[arg(long)]
+    user: String,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+#[derive(Args)]
+struct EraseArgs {
+    #[arg(long)]
+    user: String,
+    /// Do not ask for the user's id to be typed
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+/// The stack that an operator works on.
+#[derive(Args)]
+struct StackArgs {
     /// The API of a deployed stack [default: this folder's local stack]
     #[arg(long, value_name = "URL", requires = "token")]
     api: Option<String>,
@@ -89,6 +124,25 @@ struct GrantsArgs {
     token: Option<String>,
     /// Which stack, if several were started in this folder
     #[arg(long, conflicts_with = "api")]
+    product: Option<String>,
+}
+
+#[derive(Args)]
+struct ProveArgs {
+    /// Only this user's books
+    #[arg(long)]
+    user: Option<UserId>,
+    /// Say what accounts and payments would be, were they rebuilt from their journals
+    #[arg(long)]
+    rebuild: bool,
+    /// Rebuild them, without asking
+    #[arg(long, requires = "rebuild")]
+    yes: bool,
+    /// The table of a deployed stack; AWS credentials come from the environment
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// Which stack, if several were started in this folder
+    #[arg(long, conflicts_with = "table")]
     product: Option<String>,
 }
 
@@ -157,7 +211,7 @@ struct PushArgs {
     stack: Option<String>,
 }
 
-/// Whoever gives on a local stack. Always the same, as keys are each operator's own.
+/// Whoever operates a local stack. Always the same, as keys are each operator's own.
 const LOCAL_OPERATOR: &str = "operator";
 
 const COMPANION: &str = include_str!("../../catalogs/companion.toml");
@@ -170,6 +224,9 @@ fn main() -> ExitCode {
         Some(Command::Token(args)) => print_token(&args),
         Some(Command::Event(wanted)) => print_event(wanted),
         Some(Command::Grants(args)) => give(args),
+        Some(Command::Export(args)) => write_down(args),
+        Some(Command::Erase(args)) => forget(args),
+        Some(Command::Prove(args)) => return prove(args),
         Some(Command::Catalog(CatalogCommand::Check { file })) => check(&file),
         Some(Command::Catalog(CatalogCommand::Push(args))) => push(&args),
     };
@@ -227,16 +284,69 @@ fn print_token(args: &TokenArgs) -> Result<(), StartError> {
 }
 
 fn give(args: GrantsArgs) -> Result<(), StartError> {
-    let (api, token) = match (args.api, args.token) {
-        (Some(api), Some(token)) => (api, token),
-        _ => {
-            let stack = running(args.product.as_deref())?;
-            let token = stack.tokens().mint(LOCAL_OPERATOR, None, Some("admin"), local::DEMO_TOKEN_TTL);
-            (stack.api, token)
+    let (api, token) = operated(args.stack)?;
+    let order = grants::Order { file: args.file, note: args.note, expires_at: args.expires_at, api, token };
+    call(grants::give(&order))
+}
+
+fn write_down(args: ExportArgs) -> Result<(), StartError> {
+    let (api, token) = operated(args.stack)?;
+    call(export::export(&export::Order { user: args.user, out: args.out, api, token }))
+}
+
+fn forget(args: EraseArgs) -> Result<(), StartError> {
+    let (api, token) = operated(args.stack)?;
+    call(erase::erase(&erase::Order { user: args.user, yes: args.yes, api, token }))
+}
+
+/// Where the API is that an operator calls, and with what token.
+fn operated(args: StackArgs) -> Result<(String, String), StartError> {
+    if let (Some(api), Some(token)) = (args.api, args.token) {
+        return Ok((api, token));
+    }
+    let stack = running(args.product.as_deref())?;
+    let token = stack.tokens().mint(LOCAL_OPERATOR, None, Some("admin"), local::DEMO_TOKEN_TTL);
+    Ok((stack.api, token))
+}
+
+fn call(calls: impl Future<Output = Result<(), StartError>>) -> Result<(), StartError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(calls)
+}
+
+/// Ends with 1 where something is wrong in the books, and with 2 where they could not be read.
+fn prove(args: ProveArgs) -> ExitCode {
+    match prove_or_rebuild(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tollgate: {error}");
+            ExitCode::from(2)
         }
+    }
+}
+
+fn prove_or_rebuild(args: ProveArgs) -> Result<bool, StartError> {
+    let at = match args.table {
+        Some(table) => prove::At::Aws { table },
+        None => prove::At::Local { folder: std::env::current_dir()?, product: args.product },
     };
-    let order = Order { file: args.file, note: args.note, expires_at: args.expires_at, api, token };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(grants::give(&order))
+    let (user, yes) = (args.user.as_ref(), args.yes);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let table = prove::open(&at).await?;
+        match args.rebuild {
+            false => {
+                let verdict = prove::prove(&table, user).await?;
+                println!("{verdict}");
+                Ok(verdict.is_ok())
+            }
+            true => {
+                let agreed = || if yes { Ok(true) } else { prove::confirm() };
+                let rebuilt = prove::rebuild(&table, user, |line| println!("{line}"), agreed).await?;
+                println!("{rebuilt}");
+                Ok(rebuilt.is_ok())
+            }
+        }
+    })
 }
 
 /// The stack of this folder, whether it runs just now or not.

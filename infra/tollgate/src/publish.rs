@@ -39,7 +39,7 @@ pub async fn publish(
 }
 
 /// Creates what is missing in Stripe and publishes the catalog. Doing it again changes nothing.
-async fn publish_with(
+pub async fn publish_with(
     stripe: &Stripe,
     catalogs: &Catalogs,
     stack: &str,

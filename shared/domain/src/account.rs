@@ -32,6 +32,8 @@ pub struct Account {
     pub debt: Tokens,
     /// The email whose waiting grants it has claimed. Like `obs` the memory of a look: no entry tells of it.
     pub claimed: Option<EmailMark>,
+    /// When its user was erased. What was paid and is given back is still booked; nothing else happens to it.
+    pub closed: Option<Time>,
 }
 
 impl Account {
@@ -51,6 +53,7 @@ impl Account {
             holds: Vec::new(),
             debt: Tokens::ZERO,
             claimed: None,
+            closed: None,
         }
     }
 

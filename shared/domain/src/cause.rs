@@ -16,22 +16,33 @@ use crate::privacy::KeyedHash;
 pub enum Operation {
     Checkout,
     Consume,
+    Erase,
     Grant,
     GrantBulk,
     Hold,
+    Refund,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 5] =
-        [Operation::Checkout, Operation::Consume, Operation::Grant, Operation::GrantBulk, Operation::Hold];
+    pub const ALL: [Operation; 7] = [
+        Operation::Checkout,
+        Operation::Consume,
+        Operation::Erase,
+        Operation::Grant,
+        Operation::GrantBulk,
+        Operation::Hold,
+        Operation::Refund,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Operation::Checkout => "checkout",
             Operation::Consume => "consume",
+            Operation::Erase => "erase",
             Operation::Grant => "grant",
             Operation::GrantBulk => "grant_bulk",
             Operation::Hold => "hold",
+            Operation::Refund => "refund",
         }
     }
 }
@@ -65,6 +76,14 @@ pub enum Subject {
 }
 
 impl Cause {
+    /// The payment that it is about, if it is one.
+    pub fn payment(&self) -> Option<&PaymentId> {
+        match self {
+            Cause::Payment(payment) => Some(payment),
+            _ => None,
+        }
+    }
+
     /// A short name for it where its text would be too long, or says too much.
     pub fn fingerprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.to_string()))
@@ -103,7 +122,14 @@ pub struct BadCause;
 impl std::str::FromStr for Cause {
     type Err = BadCause;
 
+    /// One cause has one text, so that no two texts name one entry: `%3a` is no `%3A`, nor `+7` a `7`.
     fn from_str(text: &str) -> Result<Cause, BadCause> {
+        Cause::meant_by(text).ok().filter(|cause| cause.to_string() == text).ok_or(BadCause)
+    }
+}
+
+impl Cause {
+    fn meant_by(text: &str) -> Result<Cause, BadCause> {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
             ["pay", payment] => PaymentId::parse(*payment).map(Cause::Payment).map_err(|_| BadCause),
@@ -155,7 +181,8 @@ impl fmt::Display for Subject {
     }
 }
 
-fn unescaped(text: &str) -> Result<String, BadCause> {
+/// The text that was escaped.
+pub fn unescaped(text: &str) -> Result<String, BadCause> {
     percent_decode_str(text).decode_utf8().map(String::from).map_err(|_| BadCause)
 }
 
@@ -211,6 +238,15 @@ mod tests {
         let invoice = Cause::Invoice(InvoiceId::parse("in_1").unwrap());
         assert_eq!("inv:in_1".parse(), Ok(invoice));
         for wrong in ["inv:pi_1", "obs:a", "obs:a:b", "obs:a:-1", "obs:a:1:2"] {
+            assert_eq!(wrong.parse::<Cause>(), Err(BadCause), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_no_cause_is_written_as_is_none_though_it_can_be_understood() {
+        for wrong in
+            ["obs:a:+7", "obs:a:07", "rev:pi_1:+1", "req:a%3ab:consume:k", "req:%61:consume:k", "obs:a%:1"]
+        {
             assert_eq!(wrong.parse::<Cause>(), Err(BadCause), "{wrong}");
         }
     }

@@ -5,14 +5,14 @@ use crate::catalog::{Allows, Cost, Shelf};
 use crate::cause::Cause;
 use crate::change::{Change, Fence};
 use crate::draft::Draft;
-use crate::entry::{CheckoutRequest, Detail, Place};
+use crate::entry::{CheckoutRequest, Detail, Place, RefundRequest};
 use crate::follow::invoiced;
 use crate::hold::{Hold, MOST_HOLDS};
 use crate::ids::{ActionId, FeatureId, HoldId, RequestKey, UserId};
 use crate::item::Item;
 use crate::lot::{Lot, LotId, Source};
 use crate::money::Tokens;
-use crate::payment::{Funded, Payment, PaymentRow};
+use crate::payment::{Payment, PaymentRow};
 use crate::privacy::KeyedHash;
 use crate::request::RequestHash;
 use crate::subscription::{Opening, PaidFor, PaidInvoice, Seen};
@@ -49,6 +49,12 @@ pub enum Act {
         key: RequestKey,
     },
     Checkout(CheckoutRequest),
+    /// Ask Stripe to give money back.
+    Refund(RefundRequest),
+    /// Let go of everything that the account has, for ever.
+    Close {
+        operator: UserId,
+    },
     /// A subscription was paid for; the account has seen it before.
     Invoice {
         invoice: PaidInvoice,
@@ -115,17 +121,23 @@ pub enum Refusal {
     },
     /// Another checkout for a plan of the same group may still be paid.
     Opening(Box<Opening>),
+    /// Its user was erased.
+    Closed,
 }
 
 /// Decides one command. Pure: the same arguments always give the same bytes.
 pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) -> Result<Change, Refusal> {
+    if account.closed.is_some() && !command.act.is_about_money() {
+        return Err(Refusal::Closed);
+    }
     let mut draft = account.advance(now);
     let mut payments = Vec::new();
     let detail = match &command.act {
         Act::Purchase { payment, item, catalog } => {
-            payments.push(purchase(&mut draft, payment, item, *catalog, shelf)?);
+            let (tokens, bonus) = bought(item, *catalog, shelf)?;
+            payments.push(purchase(&mut draft, payment, item, tokens, bonus)?);
             let (paid, customer) = (payment.paid, payment.customer.clone());
-            Detail::Purchase { item: item.clone(), catalog: *catalog, paid, customer }
+            Detail::Purchase { item: item.clone(), catalog: *catalog, paid, customer, tokens, bonus }
         }
         Act::Grant(grant) => {
             let lot = LotId::grant(&command.cause);
@@ -144,6 +156,11 @@ pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) ->
             draft.account.customer.get_or_insert_with(|| request.customer.clone());
             Detail::Checkout(request.clone())
         }
+        Act::Refund(request) => Detail::Refund(request.clone()),
+        Act::Close { operator } => {
+            draft.close();
+            Detail::Closing { operator: operator.clone() }
+        }
         Act::Invoice { invoice, paid_for } => {
             payments = invoiced(&mut draft, invoice, paid_for);
             Detail::Invoice {
@@ -155,6 +172,7 @@ pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) ->
                 payments: invoice.payments.clone(),
                 period: paid_for.period,
                 customer: invoice.customer.clone(),
+                funded: payments.first().and_then(PaymentRow::answers_for),
             }
         }
     };
@@ -163,29 +181,28 @@ pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) ->
     Ok(Change { fence: Fence::of(account), account: after, entry, payments })
 }
 
-fn purchase(
-    draft: &mut Draft,
-    payment: &Payment,
-    item: &Item,
-    catalog: u32,
-    shelf: &Shelf,
-) -> Result<PaymentRow, Refusal> {
+/// The tokens and the bonus that an item comes to.
+fn bought(item: &Item, catalog: u32, shelf: &Shelf) -> Result<(Tokens, Tokens), Refusal> {
     let unknown = || Refusal::UnknownItem(item.clone());
     let Item::Package { id, quantity } = item else { return Err(unknown()) };
     let package = shelf.version(catalog).and_then(|catalog| catalog.packages.get(id)).ok_or_else(unknown)?;
     let times = u64::from(*quantity);
-    let bought = package.tokens.checked_mul(times).ok_or(Refusal::TooManyTokens)?;
+    let tokens = package.tokens.checked_mul(times).ok_or(Refusal::TooManyTokens)?;
     let bonus = package.bonus.checked_mul(times).ok_or(Refusal::TooManyTokens)?;
-    credit(draft, LotId::purchase(&payment.id), Source::Purchase, bought, None)?;
+    Ok((tokens, bonus))
+}
+
+fn purchase(
+    draft: &mut Draft,
+    payment: &Payment,
+    item: &Item,
+    tokens: Tokens,
+    bonus: Tokens,
+) -> Result<PaymentRow, Refusal> {
+    credit(draft, LotId::purchase(&payment.id), Source::Purchase, tokens, None)?;
     credit(draft, LotId::bonus(&payment.id), Source::Bonus, bonus, None)?;
-    let funded = |lot, source, tokens| Funded { lot, source, tokens, expires_at: None };
-    let mut funded = vec![
-        funded(LotId::purchase(&payment.id), Source::Purchase, bought),
-        funded(LotId::bonus(&payment.id), Source::Bonus, bonus),
-    ];
-    funded.retain(|lot| !lot.tokens.is_zero());
-    let row = PaymentRow::completed(payment.id.clone(), item.clone(), payment.paid, draft.account.at);
-    Ok(row.funding(funded))
+    let row = PaymentRow::bought(payment, item.clone(), draft.account.at, tokens, bonus);
+    Ok(row)
 }
 
 /// Opens a lot, if that stays within what an account may hold.
@@ -306,6 +323,13 @@ fn lock(draft: &mut Draft, cause: &Cause, request: &CheckoutRequest) -> Result<(
         until: request.expires_at,
     });
     Ok(())
+}
+
+impl Act {
+    /// Whether it books or gives back what was paid: that happens to closed accounts too.
+    const fn is_about_money(&self) -> bool {
+        matches!(self, Act::Purchase { .. } | Act::Invoice { .. } | Act::Refund(_))
+    }
 }
 
 impl Spend {

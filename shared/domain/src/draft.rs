@@ -184,6 +184,20 @@ impl Draft {
         taken
     }
 
+    /// Lets go of everything: holds are released, what is available expires, a debt is forgiven.
+    pub(crate) fn close(&mut self) {
+        let now = self.account.at;
+        for hold in std::mem::take(&mut self.account.holds) {
+            self.give_back(hold, now);
+        }
+        let available = self.account.balances().available;
+        self.burn(Place::Expired, available);
+        self.pay_debt(Place::World, self.account.debt, now);
+        self.account.openings.clear();
+        (self.account.customer, self.account.claimed) = (None, None);
+        self.account.closed = Some(now);
+    }
+
     /// Takes as many of one lot's tokens as it has.
     pub(crate) fn claw(&mut self, id: &LotId, wanted: Tokens) -> Tokens {
         let Some(lot) = self.account.lots.iter_mut().find(|lot| lot.id == *id) else { return Tokens::ZERO };

@@ -12,6 +12,7 @@ use crate::ids::{
 use crate::item::Item;
 use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::{Money, Tokens};
+use crate::payment::RefundReason;
 use crate::privacy::KeyedHash;
 use crate::request::RequestHash;
 use crate::subscription::{Granted, Period, Seen};
@@ -51,6 +52,11 @@ pub enum Detail {
         paid: Money,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         customer: Option<CustomerId>,
+        /// What it bought, also where a debt took a part of it.
+        #[serde(default)]
+        tokens: Tokens,
+        #[serde(default)]
+        bonus: Tokens,
     },
     /// Tokens were given.
     Grant {
@@ -81,6 +87,9 @@ pub enum Detail {
         period: Option<Period>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         customer: Option<CustomerId>,
+        /// The lot that its first payment answers for, also where a debt took a part of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        funded: Option<(LotId, Tokens, Time)>,
     },
     /// Tokens were set aside.
     Hold {
@@ -102,6 +111,11 @@ pub enum Detail {
         /// Tokens taken back for it, in all: before and now.
         taken: (Tokens, Tokens),
     },
+    /// Money was asked back of Stripe: the frozen request that any retry sends again. What it takes back of the
+    /// account its reversal tells.
+    Refund(RefundRequest),
+    /// The account was closed, and with it everything that says who its user is.
+    Closing { operator: UserId },
     /// Stripe was looked at: what a subscription was to the books, and what it is.
     Subscription {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,11 +141,23 @@ pub struct CheckoutRequest {
     /// The checkout for the same plan that was open already, and that this one is too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joins: Option<Cause>,
-    /// Absent where the catalog's default is meant.
+    /// Of the addresses that the client wants its user sent back to; they themselves are an erasable item.
+    /// Absent where the catalog's are meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub success_url: Option<String>,
+    pub urls: Option<KeyedHash>,
+}
+
+/// Everything that a refund is made of, fixed before Stripe is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundRequest {
+    pub payment: PaymentId,
+    pub amount: Money,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel_url: Option<String>,
+    pub reason: Option<RefundReason>,
+    pub operator: UserId,
+    /// Of why: the words themselves are an erasable item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<KeyedHash>,
 }
 
 /// A move of tokens. `lot` names the lot that gave or took them.
@@ -247,7 +273,7 @@ impl Entry {
 
 impl Detail {
     /// Every word that `kind` answers.
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 12] = [
         "purchase",
         "grant",
         "consume",
@@ -257,6 +283,8 @@ impl Detail {
         "capture",
         "release",
         "reversal",
+        "refund",
+        "closing",
         "subscription",
     ];
 
@@ -271,6 +299,8 @@ impl Detail {
             Detail::HoldEnd { captured, .. } if captured.is_zero() => "release",
             Detail::HoldEnd { .. } => "capture",
             Detail::Reversal { .. } => "reversal",
+            Detail::Refund(_) => "refund",
+            Detail::Closing { .. } => "closing",
             Detail::Subscription { .. } => "subscription",
         }
     }

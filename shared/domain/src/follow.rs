@@ -83,7 +83,9 @@ pub(crate) fn invoiced(draft: &mut Draft, invoice: &PaidInvoice, paid_for: &Paid
     for (payment, amount_minor) in &invoice.payments {
         let paid = Money { amount_minor: *amount_minor, currency: invoice.paid.currency };
         let row = PaymentRow::completed(payment.clone(), paid_for.item.clone(), paid, draft.account.at);
-        rows.push(row.funding(funded.take().into_iter().collect()));
+        let (customer, of) = (invoice.customer.clone(), Some(invoice.id.clone()));
+        let row = row.funding(funded.take().into_iter().collect());
+        rows.push(PaymentRow { customer, invoice: of, ..row });
     }
     rows
 }

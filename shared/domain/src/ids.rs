@@ -67,6 +67,7 @@ id!(/** Stripe's `pi_…`, or `cs_…` where a paid session has no intent. */ Pa
 id!(/** Stripe's `price_…`, or whatever an existing account calls its price. */ PriceId, "price id", stripe_object);
 id!(/** Stripe's `sub_…`. */ SubscriptionId, "subscription id", subscription);
 id!(/** Stripe's `in_…`. */ InvoiceId, "invoice id", invoice);
+id!(/** Stripe's `ch_…`, or `py_…` where no card was charged. */ ChargeId, "charge id", stripe_object);
 id!(/** Ours, `hold_…`: tokens set aside. */ HoldId, "hold id", hold);
 id!(/** Ours, `job_…`: many grants at once. */ JobId, "job id", job);
 id!(/** Stripe's `evt_…`. */ EventId, "event id", event);

@@ -19,6 +19,7 @@ pub mod lot;
 pub mod money;
 pub mod payment;
 pub mod privacy;
+pub mod replay;
 pub mod request;
 pub mod reversal;
 pub mod subscription;

@@ -1,6 +1,8 @@
 //! A payment as Stripe tells of it, in the ledger's own words.
 
-use crate::ids::{CheckoutId, CustomerId, PaymentId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ChargeId, CheckoutId, CustomerId, InvoiceId, PaymentId, UserId};
 use crate::item::Item;
 use crate::lot::{LotId, Source};
 use crate::money::{Money, Tokens};
@@ -85,6 +87,9 @@ pub struct PaymentRow {
     pub payment: PaymentId,
     pub item: Item,
     pub paid: Money,
+    pub customer: Option<CustomerId>,
+    /// Where that was not a sale of its own.
+    pub invoice: Option<InvoiceId>,
     pub granted: Tokens,
     /// The lots that it opened, in the order in which they are taken back.
     pub funded: Vec<Funded>,
@@ -107,11 +112,72 @@ pub struct Funded {
     pub expires_at: Option<Time>,
 }
 
+/// A payment before its money: the buyer may still pay, or could not. It is nothing to the books, so it has no entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub payment: PaymentId,
+    pub item: Item,
+    pub amount: Money,
+    pub customer: Option<CustomerId>,
+    pub outcome: AttemptOutcome,
+    /// When it was begun.
+    pub at: Time,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    Pending,
+    /// Why, in Stripe's word: `insufficient_funds`, `abandoned`.
+    Failed(String),
+}
+
+/// What belongs to a payment in Stripe and is nothing to the books. Each is filled in when first seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct References {
+    pub checkout: Option<CheckoutId>,
+    pub charge: Option<ChargeId>,
+    /// A page for the buyer.
+    pub receipt_url: Option<String>,
+}
+
+/// One payment for people to look at, also before any money arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentRecord {
+    pub user: UserId,
+    pub payment: PaymentId,
+    pub status: PaymentStatus,
+    pub item: Item,
+    /// Paid, or to be paid.
+    pub amount: Money,
+    pub customer: Option<CustomerId>,
+    pub invoice: Option<InvoiceId>,
+    pub granted: Tokens,
+    pub reversed_minor: i64,
+    pub taken: Tokens,
+    /// Why it failed, where it did.
+    pub failure: Option<String>,
+    pub at: Time,
+    pub references: References,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentStatus {
+    /// Begun; no money has arrived.
+    Pending,
+    /// It could not be paid, or was given up. It may still be paid by another card.
+    Failed,
     Completed,
     /// Nothing of it is left.
     Refunded,
+}
+
+/// Why an operator gives money back, in Stripe's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundReason {
+    Duplicate,
+    Fraudulent,
+    RequestedByCustomer,
 }
 
 impl PaymentRow {
@@ -120,6 +186,8 @@ impl PaymentRow {
             payment,
             item,
             paid,
+            customer: None,
+            invoice: None,
             granted: Tokens::ZERO,
             funded: Vec::new(),
             reversed_minor: 0,
@@ -128,6 +196,30 @@ impl PaymentRow {
             status: PaymentStatus::Completed,
             at,
         }
+    }
+
+    /// Of a package: its tokens and their bonus, each in a lot of its own.
+    pub(crate) fn bought(
+        payment: &Payment,
+        item: Item,
+        at: Time,
+        tokens: Tokens,
+        bonus: Tokens,
+    ) -> PaymentRow {
+        let funded = |lot, source, tokens| Funded { lot, source, tokens, expires_at: None };
+        let mut funded = vec![
+            funded(LotId::purchase(&payment.id), Source::Purchase, tokens),
+            funded(LotId::bonus(&payment.id), Source::Bonus, bonus),
+        ];
+        funded.retain(|lot| !lot.tokens.is_zero());
+        let row = PaymentRow::completed(payment.id.clone(), item, payment.paid, at);
+        PaymentRow { customer: payment.customer.clone(), ..row.funding(funded) }
+    }
+
+    /// Of an invoice: the allowance that it brought, if it brought one.
+    pub(crate) fn answers_for(&self) -> Option<(LotId, Tokens, Time)> {
+        let [Funded { lot, tokens, expires_at: Some(end), .. }] = &self.funded[..] else { return None };
+        Some((lot.clone(), *tokens, *end))
     }
 
     /// How many tokens a reversal of so much takes back: its share, and everything when nothing is left.
@@ -146,14 +238,56 @@ impl PaymentRow {
     }
 }
 
-impl PaymentStatus {
-    pub const ALL: [PaymentStatus; 2] = [PaymentStatus::Completed, PaymentStatus::Refunded];
+impl AttemptOutcome {
+    pub const fn status(&self) -> PaymentStatus {
+        match self {
+            AttemptOutcome::Pending => PaymentStatus::Pending,
+            AttemptOutcome::Failed(_) => PaymentStatus::Failed,
+        }
+    }
+}
+
+impl RefundReason {
+    pub const ALL: [RefundReason; 3] =
+        [RefundReason::Duplicate, RefundReason::Fraudulent, RefundReason::RequestedByCustomer];
 
     pub const fn name(self) -> &'static str {
         match self {
+            RefundReason::Duplicate => "duplicate",
+            RefundReason::Fraudulent => "fraudulent",
+            RefundReason::RequestedByCustomer => "requested_by_customer",
+        }
+    }
+}
+
+impl PaymentStatus {
+    pub const ALL: [PaymentStatus; 4] =
+        [PaymentStatus::Pending, PaymentStatus::Failed, PaymentStatus::Completed, PaymentStatus::Refunded];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            PaymentStatus::Pending => "pending",
+            PaymentStatus::Failed => "failed",
             PaymentStatus::Completed => "completed",
             PaymentStatus::Refunded => "refunded",
         }
+    }
+
+    pub fn parse(name: &str) -> Option<PaymentStatus> {
+        PaymentStatus::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// A word that no payment's status is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a payment is pending, failed, completed or refunded")]
+pub struct BadPaymentStatus;
+
+impl std::str::FromStr for PaymentStatus {
+    type Err = BadPaymentStatus;
+
+    fn from_str(name: &str) -> Result<PaymentStatus, BadPaymentStatus> {
+        PaymentStatus::parse(name).ok_or(BadPaymentStatus)
     }
 }
 

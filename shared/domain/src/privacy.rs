@@ -1,4 +1,4 @@
-//! Keyed hashes of what may not stand in the books: emails and notes.
+//! Keyed hashes of what may not stand in the books: emails, notes and addresses.
 
 use std::fmt;
 
@@ -84,6 +84,18 @@ impl PrivacyKeys {
 
     pub fn email(&self, email: &Email) -> KeyedHash {
         self.newest.hash("email", &email.0)
+    }
+
+    /// Of the addresses that a buyer returns to; `None` where none was named.
+    pub fn urls(&self, success: Option<&str>, cancel: Option<&str>) -> Option<KeyedHash> {
+        let urls = serde_json::json!([success, cancel]).to_string();
+        success.or(cancel).map(|_| self.newest.hash("urls", &urls))
+    }
+
+    /// What stands for personal words where one request is told from another. By the oldest key, so that a request
+    /// stays the same request when a newer key is added.
+    pub fn in_request(&self, words: &str) -> KeyedHash {
+        self.older.last().unwrap_or(&self.newest).hash("request", words)
     }
 
     pub fn claimant(&self, email: Email) -> Claimant {
@@ -224,6 +236,24 @@ mod tests {
     #[test]
     fn a_note_that_is_an_address_does_not_hash_as_the_address() {
         assert_ne!(keys(FIRST).note("a@b.c"), keys(FIRST).email(&email("a@b.c")));
+    }
+
+    #[test]
+    fn which_address_is_which_is_in_their_hash() {
+        let keys = keys(FIRST);
+        assert_eq!(keys.urls(None, None), None);
+        let all = [(Some("a"), None), (None, Some("a")), (Some("a"), Some("b")), (Some("b"), Some("a"))];
+        let hashes: std::collections::HashSet<_> =
+            all.iter().filter_map(|(success, cancel)| keys.urls(*success, *cancel)).collect();
+        assert_eq!(hashes.len(), all.len());
+    }
+
+    #[test]
+    fn words_in_a_request_hash_as_they_did_before_a_key_was_added() {
+        let both = keys(&format!("{SECOND},{FIRST}"));
+        assert_eq!(both.in_request("a@b.c"), keys(FIRST).in_request("a@b.c"));
+        assert_ne!(both.in_request("a@b.c"), both.in_request("b@b.c"));
+        assert_ne!(keys(FIRST).in_request("a@b.c"), keys(SECOND).in_request("a@b.c"));
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl Time {
     /// So many calendar months on, at the same time of day in UTC; the 31st is clamped to a month's last day.
     pub fn plus_months(self, months: i64) -> Time {
         let span = jiff::Span::new().try_months(months);
-        span.map_or(Time(i64::MAX), |span| Time::of_utc(self.utc().saturating_add(span)))
+        let beyond = if months < 0 { i64::MIN } else { i64::MAX };
+        span.map_or(Time(beyond), |span| Time::of_utc(self.utc().saturating_add(span)))
     }
 
     /// How many whole calendar months lie between this and a later instant.
@@ -70,7 +71,8 @@ impl Time {
 
     fn of_utc(civil: jiff::civil::DateTime) -> Time {
         let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC);
-        Time(zoned.map_or(i64::MAX, |at| at.timestamp().as_millisecond()))
+        let beyond = if civil.year() < 0 { i64::MIN } else { i64::MAX };
+        Time(zoned.map_or(beyond, |at| at.timestamp().as_millisecond()))
     }
 
     /// `2026-09`: the month that payments are filed under.
@@ -120,6 +122,16 @@ mod tests {
         assert_eq!(anchor.months_until(at("2026-02-28T10:30:00Z")), 1);
         assert_eq!(anchor.months_until(at("2027-03-31T10:29:59Z")), 13);
         assert_eq!(at("2026-12-31T23:59:59Z").next_month(), at("2027-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn months_before_the_calendar_begins_are_not_after_it_ends() {
+        let early = Time::parse_rfc3339("-009999-03-01T00:00:00Z").unwrap();
+        let late = Time::parse_rfc3339("9999-11-30T00:00:00Z").unwrap();
+        for months in [12, 1_000_000_000] {
+            assert!(early.plus_months(-months) < early);
+            assert!(late.plus_months(months) > late);
+        }
     }
 
     #[test]

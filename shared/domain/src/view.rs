@@ -3,9 +3,11 @@
 mod account;
 mod journal;
 mod offers;
+mod payment;
 mod spending;
 
 pub use account::{AccountView, WalletView, account, wallet};
-pub use journal::EntryView;
+pub use journal::{EntryView, payments_named};
 pub use offers::{PackageView, PlanView, packages, plans};
+pub use payment::PaymentView;
 pub use spending::{ConsumeView, HeldView, HoldEndView};

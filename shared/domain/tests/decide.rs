@@ -8,7 +8,7 @@ use domain::catalog::{Catalog, Published, Shelf};
 use domain::cause::{Cause, Operation};
 use domain::change::Change;
 use domain::decide::{Act, Command, Grant, Refusal, Spend, What, decide};
-use domain::entry::{Entry, Hash, Place};
+use domain::entry::{Entry, Hash, Place, RefundRequest};
 use domain::ids::{ActionId, PaymentId, RequestKey, UserId};
 use domain::item::Item;
 use domain::lot::Source;
@@ -223,12 +223,36 @@ fn the_same_decision_has_the_same_bytes() {
     assert_eq!(one.entry.hash, Hash::of(Hash::START, &one.entry.body));
 }
 
+/// A refund of a part, as an operator asks for it.
+fn refund(key: &str) -> Command {
+    let request = RefundRequest {
+        payment: PaymentId::parse("pi_1").unwrap(),
+        amount: Money { amount_minor: 333, currency: Currency::parse("eur").unwrap() },
+        reason: None,
+        operator: UserId::parse("grace").unwrap(),
+        note: None,
+    };
+    let (user, key) = (request.operator.clone(), RequestKey::parse(key).unwrap());
+    let cause = Cause::Request { user, operation: Operation::Refund, key };
+    Command { cause, request: None, act: Act::Refund(request) }
+}
+
+#[test]
+fn money_is_asked_back_and_given_back_to_a_closed_account_too() {
+    let open = having(&[purchase("medium", "pi_1")]);
+    let close = request(Operation::Erase, "k", Act::Close { operator: UserId::parse("grace").unwrap() });
+    let closed = after(&open, &close, day(1)).account;
+    let asked = after(&closed, &refund("k"), day(2));
+    assert_eq!((asked.account.seq, asked.account.balances()), (closed.seq + 1, closed.balances()));
+    assert_eq!(asked.account.closed, Some(day(1)));
+}
+
 #[test]
 fn an_entry_is_written_as_it_was_the_day_it_was_first_stored() {
     let change = after(&Account::new(user()), &purchase("medium", "pi_1"), day(0));
     assert_eq!(
         change.entry.body,
-        r#"{"user":"ada","seq":1,"at":1790000000000,"cause":"pay:pi_1","kind":"purchase","item":"package:medium","catalog":1,"paid":{"amount_minor":999,"currency":"eur"},"postings":[["world","lot",250,"pi_1",null],["world","lot",25,"pi_1+bonus",null]],"opened":[["pi_1","purchase",null],["pi_1+bonus","bonus",null]],"after":{"available":275,"held":0,"debt":0}}"#
+        r#"{"user":"ada","seq":1,"at":1790000000000,"cause":"pay:pi_1","kind":"purchase","item":"package:medium","catalog":1,"paid":{"amount_minor":999,"currency":"eur"},"tokens":250,"bonus":25,"postings":[["world","lot",250,"pi_1",null],["world","lot",25,"pi_1+bonus",null]],"opened":[["pi_1","purchase",null],["pi_1+bonus","bonus",null]],"after":{"available":275,"held":0,"debt":0}}"#
     );
     let change = after(&change.account, &spend(action("photo", None), 1), day(1));
     assert_eq!(
@@ -253,6 +277,21 @@ fn any_command() -> impl Strategy<Value = Command> {
 }
 
 proptest! {
+    /// Asking Stripe takes nothing yet: its entry adds no posting to what time alone does, whatever the account has.
+    #[test]
+    fn a_refund_that_is_asked_for_moves_nothing(commands in prop::collection::vec(any_command(), 0..20), later in 0i64..40) {
+        let shelf = shelf();
+        let account = commands.iter().fold(Account::new(user()), |account, command| {
+            decide(&account, command, &shelf, day(0)).map_or(account, |change| change.account)
+        });
+        let passed = account.advance(day(later));
+        let change = decide(&account, &refund("key"), &shelf, day(later)).expect("it is never refused");
+        prop_assert_eq!(change.entry.entry.postings, passed.postings);
+        let expected = Account { seq: account.seq + 1, head: change.entry.hash, ..passed.account };
+        prop_assert_eq!(change.account, expected);
+        prop_assert_eq!(change.payments, Vec::new());
+    }
+
     /// Any history: the journal has no gaps, chains by hash, reads back, and explains the account to the token.
     #[test]
     fn every_state_is_explained_by_its_history(commands in prop::collection::vec((any_command(), 0i64..3), 1..40)) {

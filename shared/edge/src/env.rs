@@ -51,6 +51,10 @@ impl Env {
         keys.map_err(|error| BadSetting::Wrong { name, problem: error.to_string() })
     }
 
+    pub fn required_privacy_keys(&self) -> Result<PrivacyKeys, BadSetting> {
+        self.privacy_keys()?.ok_or(BadSetting::Missing("PRIVACY_KEYS"))
+    }
+
     /// A setting that must be one of a few words; absent means the first.
     pub fn choice(&self, name: &'static str, allowed: &[&'static str]) -> Result<&'static str, BadSetting> {
         let Some(value) = self.optional(name) else { return Ok(allowed[0]) };

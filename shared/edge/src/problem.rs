@@ -45,9 +45,11 @@ codes! {
     Forbidden = "forbidden", 403, "Not allowed";
     FeatureNotIncluded = "feature_not_included", 403, "The plan does not include this";
     NotFound = "not_found", 404, "Not found";
+    NotRefundable = "not_refundable", 409, "So much cannot be refunded";
     CheckoutExpired = "checkout_expired", 409, "This checkout can no longer be opened";
     AlreadySubscribed = "already_subscribed", 409, "A subscription of this kind is live";
     AlreadyResolved = "already_resolved", 409, "This hold was captured or released before";
+    AccountClosed = "account_closed", 410, "The account is closed";
     TooLarge = "too_large", 413, "The request is too large";
     UnknownAction = "unknown_action", 422, "No such action";
     UnknownPackage = "unknown_package", 422, "No such package";
@@ -143,6 +145,10 @@ impl Problem {
                 let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
                 Problem::new(Code::AlreadySubscribed, detail).with("subscription", held)
             }
+            Refusal::Closed => Problem::new(
+                Code::AccountClosed,
+                "this user was erased; nothing can be given or spent any more",
+            ),
             Refusal::Opening(opening) => {
                 Problem::try_again(Code::Busy, format!("{} is being opened", opening.cause))
             }

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use domain::cause::{Cause, Operation};
 use domain::ids::{RequestKey, UserId};
+use domain::privacy::PrivacyKeys;
 use domain::request::RequestHash;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::request::RequestContext;
@@ -60,16 +61,25 @@ pub fn path<T: std::str::FromStr>(request: &Request, name: &str) -> Result<T, Pr
 }
 
 /// A query parameter as its type; absent or empty means `None`.
-pub fn query<T: std::str::FromStr>(request: &Request, name: &str) -> Result<Option<T>, Problem> {
+pub fn query<T: std::str::FromStr<Err: std::fmt::Display>>(
+    request: &Request,
+    name: &str,
+) -> Result<Option<T>, Problem> {
     let parameters = request.query_string_parameters_ref();
-    match parameters.and_then(|parameters| parameters.first(name)).filter(|text| !text.is_empty()) {
-        None => Ok(None),
-        Some(text) => match text.parse() {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => {
-                Err(Problem::new(Code::InvalidRequest, format!("the query parameter `{name}` is not valid")))
-            }
-        },
+    let text = parameters.and_then(|parameters| parameters.first(name)).filter(|text| !text.is_empty());
+    let wrong = |error| Problem::new(Code::InvalidRequest, format!("the query parameter `{name}`: {error}"));
+    text.map(str::parse).transpose().map_err(wrong)
+}
+
+const PAGE: u16 = 25;
+const LARGEST_PAGE: u16 = 100;
+
+/// How many a list is to show at once: `?limit=`.
+pub fn page_size(request: &Request) -> Result<u16, Problem> {
+    let limit = query(request, "limit")?.unwrap_or(PAGE);
+    match (1..=LARGEST_PAGE).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::new(Code::InvalidRequest, format!("`limit` is from 1 to {LARGEST_PAGE}"))),
     }
 }
 
@@ -124,6 +134,27 @@ pub fn required_key(request: &Request) -> Result<RequestKey, Problem> {
 pub fn once_by(key: RequestKey, user: &UserId, operation: Operation, body: &Value) -> Once {
     let hash = RequestHash::of(operation, &[user.as_str()], body);
     Once { cause: Cause::Request { user: user.clone(), operation, key: key.clone() }, key, hash }
+}
+
+/// Fields of a body that say something about a person, at any depth.
+const PERSONAL: [&str; 4] = ["email", "note", "success_url", "cancel_url"];
+
+/// A body as it may be hashed for good: whoever guesses an email must not find it confirmed in the books, so keyed
+/// hashes stand where personal words did.
+pub fn concealed(body: &Value, keys: &PrivacyKeys) -> Value {
+    match body {
+        Value::Object(fields) => {
+            let conceal = |(name, value): (&String, &Value)| match value {
+                Value::String(words) if PERSONAL.contains(&name.as_str()) => {
+                    (name.clone(), keys.in_request(words).to_string().into())
+                }
+                value => (name.clone(), concealed(value, keys)),
+            };
+            Value::Object(fields.iter().map(conceal).collect())
+        }
+        Value::Array(values) => values.iter().map(|value| concealed(value, keys)).collect(),
+        plain => plain.clone(),
+    }
 }
 
 pub fn idempotency_key(request: &Request) -> Result<Option<RequestKey>, Problem> {
@@ -194,5 +225,40 @@ mod tests {
         assert_eq!(once.cause.to_string(), "req:ada:consume:k");
         let hash = serde_json::to_value(&once.hash).unwrap();
         assert_eq!(hash, "Jo79Tdr1-PlLN_7ZvulxE966KOHjcN9fyJhrBqIbgGc");
+    }
+
+    const FIRST: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    const SECOND: &str = "2:__________________________________________8";
+
+    /// The hash of a body under these keys.
+    fn concealed_by(keys: &str, body: &Value) -> RequestHash {
+        let user = UserId::parse("operator").unwrap();
+        let body = concealed(body, &PrivacyKeys::parse(keys).unwrap());
+        once_by(RequestKey::parse("k").unwrap(), &user, Operation::Grant, &body).hash
+    }
+
+    #[test]
+    fn who_guesses_an_email_does_not_find_it_confirmed_in_the_books() {
+        let plain = |body: &Value| RequestHash::of(Operation::Grant, &["operator"], body);
+        for body in [
+            json!({"email": "ada@app.example", "tokens": 5}),
+            json!({"user": "ada", "tokens": 5, "note": "sorry"}),
+            json!({"rows": [{"email": "ada@app.example", "tokens": 5}]}),
+            json!({"package": "small", "success_url": "https://app.example/ada"}),
+            json!({"package": "small", "cancel_url": "https://app.example/ada"}),
+        ] {
+            assert_ne!(concealed_by(FIRST, &body), plain(&body), "{body}");
+            assert_ne!(concealed_by(FIRST, &body), concealed_by(SECOND, &body), "{body}");
+        }
+        let nothing_personal = json!({"user": "ada", "tokens": 5});
+        assert_eq!(concealed_by(FIRST, &nothing_personal), plain(&nothing_personal));
+    }
+
+    #[test]
+    fn a_concealed_request_is_told_from_another_and_known_again_under_newer_keys() {
+        let to = |email: &str| json!({"rows": [{"email": email, "tokens": 5}]});
+        let (ada, bob) = (to("ada@app.example"), to("bob@app.example"));
+        assert_ne!(concealed_by(FIRST, &ada), concealed_by(FIRST, &bob));
+        assert_eq!(concealed_by(FIRST, &ada), concealed_by(&format!("{FIRST},{SECOND}"), &ada));
     }
 }

@@ -75,7 +75,7 @@ impl Settle {
 fn expect_same(entry: &Entry, payment: &Payment) {
     let told = &payment.envelope;
     let same = match &entry.detail {
-        Detail::Purchase { item, catalog, paid, customer } => {
+        Detail::Purchase { item, catalog, paid, customer, .. } => {
             told.user.as_ref().is_none_or(|user| *user == entry.user)
                 && (told.item.as_ref(), told.catalog) == (Some(item), Some(*catalog))
                 && (paid, customer) == (&payment.paid, &payment.customer)

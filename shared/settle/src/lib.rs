@@ -1,9 +1,13 @@
 //! Where Stripe meets the books. Whoever hears of a payment calls [`Settle::fulfil`], of a refund or a dispute
-//! [`Settle::reverse`], and whoever hears that a subscription may have changed calls [`Settle::sync`]: a webhook,
-//! a success page, a repetition, in any order.
+//! [`Settle::reverse`], that one was begun or failed [`Settle::attempt`], and whoever hears that a subscription may
+//! have changed calls [`Settle::sync`]: a webhook, a success page, a repetition, in any order.
 
+mod attempt;
+mod erase;
 mod fulfil;
 mod owner;
+mod payer;
+mod problem;
 mod reverse;
 mod sync;
 
@@ -15,8 +19,10 @@ use edge::{BadSetting, Env};
 use store::{Catalogs, Store, StoreError, Unclaimed};
 use stripe_api::{Settings, Stripe, StripeError};
 
+pub use attempt::Attempted;
 pub use fulfil::Fulfilled;
-pub use reverse::Reversal;
+pub use problem::{in_time, settle_problem, stripe_problem};
+pub use reverse::{Reversal, Standing};
 pub use sync::Synced;
 
 /// Brings facts from Stripe into the books, exactly once. Cheap to clone.
@@ -63,9 +69,13 @@ impl Settle {
         let wrong = |problem: String| BadSetting::Wrong { name: "STRIPE_SECRET_KEY", problem };
         let stripe = Stripe::new(settings).map_err(|error| wrong(error.to_string()))?;
         match (mode.as_str(), stripe.livemode()) {
-            ("test", false) | ("live", true) => Ok(Settle { store, catalogs, stripe, stack }),
+            ("test", false) | ("live", true) => Ok(Settle::new(store, catalogs, stripe, stack)),
             _ => Err(wrong(format!("it is not a key of the mode that STRIPE_MODE names, {mode}"))),
         }
+    }
+
+    pub fn new(store: Store, catalogs: Catalogs, stripe: Stripe, stack: String) -> Settle {
+        Settle { store, catalogs, stripe, stack }
     }
 
     /// Whether real money moves.

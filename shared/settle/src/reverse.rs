@@ -1,11 +1,14 @@
 //! Refunds and disputes: an event only says of which payment. How much of it is reversed now moves the books,
 //! whatever was heard before.
 
+use std::pin::Pin;
+
 use domain::account::Account;
 use domain::catalog::OnRefund;
 use domain::cause::Cause;
 use domain::entry::{Detail, Entry};
 use domain::ids::{InvoiceId, PaymentId, SubscriptionId, UserId};
+use domain::money::Money;
 use domain::payment::PaymentRow;
 use domain::reversal::reverse;
 use domain::subscription::PaidInvoice;
@@ -32,6 +35,14 @@ pub enum Reversal {
     Missing,
 }
 
+/// A payment that the books have, and how much of it is taken back by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub user: UserId,
+    pub paid: Money,
+    pub reversed: Reversed,
+}
+
 /// A payment that the books have.
 struct Booked {
     user: UserId,
@@ -43,6 +54,14 @@ struct Booked {
 struct Look {
     row: PaymentRow,
     reversed: Reversed,
+}
+
+/// A long trip apart from its caller's future: as one they need more stack than there is, and nest deeper than the
+/// compiler follows when it asks whether all that may cross threads.
+fn boxed<'a, T, F: Future<Output = T> + Send + 'a>(
+    begin: impl FnOnce() -> F,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(begin())
 }
 
 /// Why nothing can be taken back or given back.
@@ -66,10 +85,39 @@ impl Settle {
         seen_in: &str,
         now: Time,
     ) -> Result<Reversal, SettleError> {
-        match self.take_or_give_back(payment, seen_in, now).await {
+        match boxed(|| self.take_or_give_back(payment, seen_in, now)).await {
             Ok(reversal) | Err(Stop::Aside(reversal)) => Ok(reversal),
             Err(Stop::Failed(error)) => Err(error),
         }
+    }
+
+    /// How a payment stands, which is fulfilled first if the books lack it. `None` where it is nobody's,
+    /// or not this deployment's.
+    pub async fn standing(
+        &self,
+        payment: &PaymentId,
+        seen_in: &str,
+        now: Time,
+    ) -> Result<Option<Standing>, SettleError> {
+        match boxed(|| self.booked_standing(payment, seen_in, now)).await {
+            Ok(standing) => Ok(standing),
+            Err(Stop::Aside(_)) => Ok(None),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn booked_standing(
+        &self,
+        payment: &PaymentId,
+        seen_in: &str,
+        now: Time,
+    ) -> Result<Option<Standing>, Stop> {
+        let Booked { user, .. } = self.booked(payment, seen_in, now).await?;
+        let Some(PaymentRow { paid, .. }) = self.store.payment(&user, payment).await? else {
+            return Ok(None);
+        };
+        let reversed = self.stripe.reversed(payment, paid.currency).await?;
+        Ok(reversed.map(|reversed| Standing { user, paid, reversed }))
     }
 
     async fn take_or_give_back(

@@ -1,11 +1,12 @@
 //! Read the account, decide, write account and entry in one conditional transaction; on a conflict, again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem,
+    TransactWriteItem, Update,
 };
 use domain::account::Account;
 use domain::cause::Cause;
@@ -13,13 +14,15 @@ use domain::change::{Change, Fence};
 use domain::decide::{Command, Refusal, decide};
 use domain::entry::Entry;
 use domain::ids::UserId;
+use domain::payment::PaymentRow;
 use domain::privacy::Claimant;
 use domain::time::Time;
 use tokio::time::Instant;
 
 use crate::grants::failed_conditions;
 use crate::items::{self, Item};
-use crate::{Catalogs, Read, Store, StoreError};
+use crate::words::Words;
+use crate::{Catalogs, Read, Store, StoreError, schema};
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,14 @@ enum Round {
     Again(Option<Account>),
     /// What waited for the caller's email is theirs now; this is the account, if it was seen since.
     Claimed(Option<Account>),
+}
+
+/// What belongs beside account and entry: it is written with them, or none of it is.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub writes: Vec<TransactWriteItem>,
+    /// Left out for a user who was erased.
+    pub words: Words,
 }
 
 /// The condition of a write beside account and entry that did not hold: the so-manieth of them.
@@ -70,8 +81,7 @@ impl Store {
         catalogs: &Catalogs,
         now: Time,
     ) -> Result<Applied, StoreError> {
-        let applied = self.apply_beside(user, command, &[], catalogs, now).await?;
-        applied.map_err(|Barred(_)| StoreError::Refused("a condition failed that nobody set".to_owned()))
+        self.apply_with(user, command, Words::default(), catalogs, now).await
     }
 
     /// The same, with writes that belong beside account and entry: all of them are made, or none.
@@ -79,7 +89,7 @@ impl Store {
         &self,
         user: &UserId,
         command: &Command,
-        beside: &[TransactWriteItem],
+        beside: &Beside,
         catalogs: &Catalogs,
         now: Time,
     ) -> Result<Result<Applied, Barred>, StoreError> {
@@ -111,7 +121,7 @@ impl Store {
         &self,
         user: &UserId,
         command: &Command,
-        beside: &[TransactWriteItem],
+        beside: &Beside,
         claimant: Option<&Claimant>,
         catalogs: &Catalogs,
         now: Time,
@@ -122,7 +132,7 @@ impl Store {
             None => self.account(user, Read::Consistent).await?,
         };
         match claimant {
-            Some(claimant) if account.claimed != claimant.mark() => {
+            Some(claimant) if account.claimed != claimant.mark() && account.closed.is_none() => {
                 // Claiming applies grants, as this does; a future cannot hold another of its own kind.
                 Ok(Round::Claimed(Box::pin(self.claim(account, claimant, catalogs, now)).await?))
             }
@@ -134,7 +144,7 @@ impl Store {
         &self,
         account: Account,
         command: &Command,
-        beside: &[TransactWriteItem],
+        beside: &Beside,
         catalogs: &Catalogs,
         now: Time,
     ) -> Result<Round, StoreError> {
@@ -150,7 +160,7 @@ impl Store {
             }
         };
         let settled = |entry| Round::Settled(Ok(before_or_reused(entry, command)));
-        Ok(match self.commit_beside(&change, beside).await? {
+        Ok(match self.commit_beside(&change, &self.beside(&change, beside, now)).await? {
             Attempt::Written => Round::Settled(Ok(Applied::Done(change.entry.entry))),
             Attempt::Exists(Some(entry)) => settled(entry),
             Attempt::Exists(None) => self.entry(&command.cause).await?.map_or(Round::Again(None), settled),
@@ -160,6 +170,16 @@ impl Store {
                 None => Round::Settled(Err(barred)),
             },
         })
+    }
+
+    fn beside(&self, change: &Change, beside: &Beside, now: Time) -> Vec<TransactWriteItem> {
+        let mut writes = beside.writes.clone();
+        // The fence holds this account: whoever was erased stays so.
+        if !beside.words.is_empty() && change.account.closed.is_none() {
+            let (user, cause) = (&change.account.user, &change.entry.entry.cause);
+            writes.push(self.put_always(items::grants::from_note(user, cause, &beside.words, now)));
+        }
+        writes
     }
 
     pub(crate) async fn commit(&self, change: &Change) -> Result<Attempt, StoreError> {
@@ -175,12 +195,16 @@ impl Store {
         let entry =
             self.put(items::from_entry(&change.entry)).condition_expression("attribute_not_exists(PK)");
         let account = self.fenced(self.put(items::from_account(&change.account)), change.fence);
-        let rows = change.payments.iter().map(|row| self.put(items::from_payment(user, row)));
-        let writes = [entry, account].into_iter().chain(rows).map(|put| {
+        let writes = [entry, account].into_iter().map(|put| {
             let put = put.build().expect("every put has its table and item");
             TransactWriteItem::builder().put(put).build()
         });
-        let writes = writes.chain(beside.iter().cloned());
+        let rows = change.payments.iter().map(|row| match change.account.closed {
+            None => self.set(items::from_payment(user, row)),
+            // Who paid was erased; that it was paid is not.
+            Some(_) => self.set(items::from_payment(user, &PaymentRow { customer: None, ..row.clone() })),
+        });
+        let writes = writes.chain(rows).chain(beside.iter().cloned());
         let own = 2 + change.payments.len();
         match self.transact(writes.collect()).await? {
             Ok(()) => Ok(Attempt::Written),
@@ -225,6 +249,20 @@ impl Store {
         TransactWriteItem::builder().put(put.expect("every put has its table and item")).build()
     }
 
+    /// A write of these attributes of an item, whatever else it has.
+    fn set(&self, mut item: Item) -> TransactWriteItem {
+        let key = [schema::PK, schema::SK].into_iter().filter_map(|name| item.remove_entry(name)).collect();
+        let (expression, names, values) = setting(item);
+        let update = Update::builder()
+            .table_name(&*self.table)
+            .set_key(Some(key))
+            .update_expression(expression)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values));
+        let update = update.build().expect("the update has its table, key and expression");
+        TransactWriteItem::builder().update(update).build()
+    }
+
     fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
         Put::builder()
             .table_name(&*self.table)
@@ -251,6 +289,14 @@ pub(crate) fn unmoved(fence: Fence) -> (&'static str, Option<Item>) {
     let number = |number: u64| AttributeValue::N(number.to_string());
     let values = [(":seq".to_owned(), number(fence.seq)), (":obs".to_owned(), number(fence.obs))];
     ("seq = :seq AND obs = :obs", Some(values.into()))
+}
+
+/// An update expression that sets every attribute, with its names and values.
+pub(crate) fn setting(item: Item) -> (String, HashMap<String, String>, Item) {
+    let parts: Vec<String> = item.keys().map(|name| format!("#{name} = :{name}")).collect();
+    let names = item.keys().map(|name| (format!("#{name}"), name.clone())).collect();
+    let values = item.into_iter().map(|(name, value)| (format!(":{name}"), value)).collect();
+    (format!("SET {}", parts.join(", ")), names, values)
 }
 
 /// Only a client's key can be used for another request; a fact is the same whoever tells it.

@@ -11,6 +11,7 @@ use domain::time::Time;
 use crate::apply::{Attempt, Contention};
 use crate::grants::Gift;
 use crate::items::{self, Item};
+use crate::pointers::Pointed;
 use crate::schema::{self, Key};
 use crate::{Applied, Catalogs, Read, Store, StoreError};
 
@@ -60,9 +61,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         // Over before it was claimed, it brings nothing: not even a debt is paid with it.
         if !gift.is_over(now) {
-            let note: Vec<_> = self.note(gift, user, Some(&claimant.email), now).into_iter().collect();
-            let applied = self.apply_beside(user, &gift.command(), &note, catalogs, now).await?;
-            if let Ok(Applied::Refused(refusal)) = applied {
+            let words = gift.words(Some(&claimant.email));
+            let applied = self.apply_with(user, &gift.command(), words, catalogs, now).await?;
+            if let Applied::Refused(refusal) = applied {
                 tracing::warn!(cause = %gift.cause, ?refusal, "a grant goes on waiting");
                 return Ok(false);
             }
@@ -71,15 +72,20 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether the email is this user's: whoever proved it first.
+    /// Whether the email is this user's: whoever proved it first, and was not erased.
     async fn point_email(&self, hash: &KeyedHash, user: &UserId) -> Result<bool, StoreError> {
         let key = schema::email(hash);
-        if self.put_new(items::grants::from_email_pointer(key.clone(), user)).await? {
-            return Ok(true);
+        let pointer = items::grants::from_email_pointer(key.clone(), user);
+        let link = items::grants::from_link(schema::email_link(user, hash));
+        match self.point(user, pointer, link).await? {
+            Pointed::Now => Ok(true),
+            Pointed::Never => Ok(false),
+            Pointed::Before => {
+                let item = self.get(key, Read::Consistent).await?;
+                let owner = item.map(items::grants::to_email_owner).transpose()?;
+                Ok(owner.as_ref() == Some(user))
+            }
         }
-        let item = self.get(key, Read::Consistent).await?;
-        let owner = item.map(items::grants::to_email_owner).transpose()?;
-        Ok(owner.as_ref() == Some(user))
     }
 
     /// Notes in the account that nothing waits for this email any more.
@@ -96,7 +102,7 @@ impl Store {
                 Some(account) => account,
                 None => self.account(user, Read::Consistent).await?,
             };
-            if account.claimed == claimant.mark() {
+            if account.claimed == claimant.mark() || account.closed.is_some() {
                 return Ok(account);
             }
             let claimed = Account { obs: account.obs + 1, claimed: claimant.mark(), ..account.clone() };
@@ -126,7 +132,7 @@ impl Store {
         Ok(waiting)
     }
 
-    async fn waiting(&self, hash: &KeyedHash) -> Result<Vec<Gift>, StoreError> {
+    pub(crate) async fn waiting(&self, hash: &KeyedHash) -> Result<Vec<Gift>, StoreError> {
         let items = self.under(hash, schema::WAITING, Read::Consistent).await?;
         Ok(items.into_iter().map(items::grants::to_waiting).collect::<Result<_, _>>()?)
     }
@@ -159,7 +165,7 @@ impl Store {
         }
     }
 
-    async fn delete(&self, Key { pk, sk }: Key) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, Key { pk, sk }: Key) -> Result<(), StoreError> {
         let delete = self
             .db
             .delete_item()

@@ -12,9 +12,10 @@ use domain::privacy::{Email, KeyedHash};
 use domain::request::RequestHash;
 use domain::time::Time;
 
-use crate::apply::{Barred, Contention, refusal_of_transaction};
+use crate::apply::{Barred, Beside, Contention, refusal_of_transaction};
 use crate::items::grants as items;
 use crate::schema::{self, Key};
+use crate::words::Words;
 use crate::{Applied, Catalogs, Read, Store, StoreError};
 
 /// Tokens that an operator gives, and the fact that makes them given once.
@@ -130,15 +131,15 @@ impl Store {
         catalogs: &Catalogs,
         now: Time,
     ) -> Result<Option<Given>, StoreError> {
-        let mut beside = Vec::new();
+        let mut writes = Vec::new();
         if let Some(cap) = cap {
             let Some(count) = self.count(gift, cap, now) else {
                 return self.over_cap(gift, cap, now).await;
             };
             // The key of a grant that was left under an email is used, too.
-            beside.extend([self.absent(schema::promise(&gift.cause)), count]);
+            writes.extend([self.absent(schema::promise(&gift.cause)), count]);
         }
-        beside.extend(self.note(gift, user, email, now));
+        let beside = Beside { writes, words: gift.words(email) };
         let applied = self.apply_beside(user, &gift.command(), &beside, catalogs, now).await?;
         Ok(match (applied, cap) {
             (Ok(Applied::Done(entry) | Applied::Before(entry)), _) => Some(Given::To(Box::new(entry))),
@@ -232,28 +233,16 @@ impl Store {
         Some(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The erasable words of a gift, beside its entry.
-    pub(crate) fn note(
-        &self,
-        gift: &Gift,
-        user: &UserId,
-        email: Option<&Email>,
-        now: Time,
-    ) -> Option<TransactWriteItem> {
-        let words = gift.note.as_ref().map(|(words, _)| words.as_str());
-        if words.is_none() && email.is_none() {
-            return None;
-        }
-        let item = items::from_note(user, &gift.cause, words, email.map(Email::as_str), now);
-        Some(self.put_always(item))
+    fn absent(&self, key: Key) -> TransactWriteItem {
+        self.check(key, "attribute_not_exists(PK)")
     }
 
-    fn absent(&self, key: Key) -> TransactWriteItem {
+    pub(crate) fn check(&self, key: Key, condition: &str) -> TransactWriteItem {
         let check = ConditionCheck::builder()
             .table_name(&*self.table)
             .key(schema::PK, AttributeValue::S(key.pk))
             .key(schema::SK, AttributeValue::S(key.sk))
-            .condition_expression("attribute_not_exists(PK)")
+            .condition_expression(condition)
             .build()
             .expect("the check has its table, key and condition");
         TransactWriteItem::builder().condition_check(check).build()
@@ -269,6 +258,12 @@ impl Gift {
             note: self.note.as_ref().map(|(_, hash)| *hash),
         };
         Command { cause: self.cause.clone(), request: self.request.clone(), act: Act::Grant(grant) }
+    }
+
+    /// Its words, and the email that it was for.
+    pub(crate) fn words(&self, email: Option<&Email>) -> Words {
+        let note = self.note.as_ref().map(|(words, _)| words.clone());
+        Words { email: email.map(|email| email.as_str().to_owned()), ..Words::note(note) }
     }
 
     pub fn is_over(&self, now: Time) -> bool {

@@ -2,6 +2,7 @@
 //! golden files hold them to what was stored before.
 
 pub mod grants;
+mod payments;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,16 +12,17 @@ use domain::catalog::Allowance;
 use domain::cause::Cause;
 use domain::entry::{Entry, Hash, Sealed};
 use domain::hold::Hold;
-use domain::ids::{CustomerId, HoldId, PaymentId, PlanId, PriceId, SubscriptionId, UserId};
+use domain::ids::{CustomerId, HoldId, PlanId, PriceId, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::item::Item as Sold;
 use domain::lot::{Lot, LotId, Source};
 use domain::money::{Currency, Money, Tokens};
-use domain::payment::{Funded, PaymentRow, PaymentStatus};
 use domain::privacy::EmailMark;
 use domain::subscription::{Granted, Opening, Period, Seen, Status, Subscription};
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
+
+pub use payments::{from_attempt, from_payment, from_references, to_payment, to_record, to_references};
 
 use crate::schema::{self, Key};
 
@@ -29,10 +31,10 @@ pub type Item = HashMap<String, AttributeValue>;
 /// An item that does not read as what its key says it is.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct BadItem(String);
+pub struct BadItem(pub(crate) String);
 
 /// The format that this code writes. A newer one stops an old function instead of losing what it does not know.
-const ACCOUNT_FORMAT: u32 = 2;
+const ACCOUNT_FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct AccountItem {
@@ -56,6 +58,8 @@ struct AccountItem {
     /// An older function that drops it costs one more look, so it needs no format of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claimed: Option<EmailMark>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closed: Option<Time>,
 }
 
 /// When it releases itself, what it took of each lot, and what from nowhere.
@@ -74,10 +78,8 @@ pub fn from_account(account: &Account) -> Item {
     let opening = |opening: &Opening| {
         (opening.group.clone(), opening.plan.clone(), opening.cause.clone(), opening.until)
     };
-    let plain = account.subscriptions.is_empty() && account.openings.is_empty() && account.holds.is_empty();
     let item = AccountItem {
-        // What the first format can say is written in it, so that functions may run side by side.
-        format: if plain { 1 } else { ACCOUNT_FORMAT },
+        format: format_of(account),
         seq: account.seq,
         obs: account.obs,
         at: account.at,
@@ -89,6 +91,7 @@ pub fn from_account(account: &Account) -> Item {
         holds: account.holds.iter().map(from_hold).collect(),
         debt: account.debt,
         claimed: account.claimed.clone(),
+        closed: account.closed,
     };
     keyed(schema::account(&account.user), &item)
 }
@@ -116,7 +119,18 @@ pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
         holds: stored.holds.into_iter().map(to_hold).collect(),
         debt: stored.debt,
         claimed: stored.claimed,
+        closed: stored.closed,
     })
+}
+
+/// The oldest that can say it all, so that functions of two deployments may run side by side.
+fn format_of(account: &Account) -> u32 {
+    let plain = account.subscriptions.is_empty() && account.openings.is_empty() && account.holds.is_empty();
+    match (account.closed, plain) {
+        (Some(_), _) => ACCOUNT_FORMAT,
+        (None, false) => 2,
+        (None, true) => 1,
+    }
 }
 
 fn from_lot(lot: &Lot) -> LotTuple {
@@ -203,65 +217,6 @@ pub fn to_entry(item: Item) -> Result<Entry, BadItem> {
     let stored: EntryItem = read("entry", item)?;
     Entry::parse(&stored.body)
         .map_err(|error| BadItem(format!("entry {} of {}: {error}", stored.seq, stored.user)))
-}
-
-#[derive(Serialize, Deserialize)]
-struct PaymentItem {
-    item: Sold,
-    paid: i64,
-    currency: Currency,
-    granted: Tokens,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    funded: Vec<(LotId, Source, Tokens, Option<Time>)>,
-    reversed: i64,
-    taken: Tokens,
-    #[serde(default)]
-    reversals: u32,
-    status: String,
-    at: Time,
-}
-
-pub fn from_payment(user: &UserId, row: &PaymentRow) -> Item {
-    let funded = |lot: &Funded| (lot.lot.clone(), lot.source, lot.tokens, lot.expires_at);
-    let item = PaymentItem {
-        item: row.item.clone(),
-        paid: row.paid.amount_minor,
-        currency: row.paid.currency,
-        granted: row.granted,
-        funded: row.funded.iter().map(funded).collect(),
-        reversed: row.reversed_minor,
-        taken: row.taken,
-        reversals: row.reversals,
-        status: row.status.name().to_owned(),
-        at: row.at,
-    };
-    let index = schema::payment_search(row.status, &row.payment, row.at);
-    indexed(keyed(schema::payment(user, &row.payment), &item), (schema::GSI2_PK, schema::GSI2_SK), index)
-}
-
-pub fn to_payment(payment: PaymentId, item: Item) -> Result<PaymentRow, BadItem> {
-    let stored: PaymentItem = read("payment", item)?;
-    let status = PaymentStatus::ALL.into_iter().find(|status| status.name() == stored.status);
-    let status =
-        status.ok_or_else(|| BadItem(format!("{payment} has the unknown status {}", stored.status)))?;
-    let funded = stored.funded.into_iter().map(|(lot, source, tokens, expires_at)| Funded {
-        lot,
-        source,
-        tokens,
-        expires_at,
-    });
-    Ok(PaymentRow {
-        payment,
-        item: stored.item,
-        paid: Money { amount_minor: stored.paid, currency: stored.currency },
-        granted: stored.granted,
-        funded: funded.collect(),
-        reversed_minor: stored.reversed,
-        taken: stored.taken,
-        reversals: stored.reversals,
-        status,
-        at: stored.at,
-    })
 }
 
 #[derive(Serialize, Deserialize)]

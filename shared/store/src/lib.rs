@@ -1,8 +1,10 @@
 //! The only crate that talks to DynamoDB. [`schema`] is the table; [`Store::apply`] is how everything is written.
 
 mod apply;
+mod attempts;
 mod catalogs;
 mod claim;
+mod erase;
 mod error;
 mod grants;
 pub mod items;
@@ -10,8 +12,11 @@ mod jobs;
 mod journal;
 mod meter;
 mod observe;
+mod payments;
 mod pointers;
+pub mod proof;
 pub mod schema;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +35,10 @@ use domain::payment::PaymentRow;
 use domain::privacy::Claimant;
 
 pub use apply::Applied;
+use apply::Contention;
+pub use attempts::Noted;
 pub use catalogs::Catalogs;
+pub use erase::{Erased, Traces};
 pub use error::StoreError;
 pub use grants::{Addressee, DailyCap, Gift, Given, Recipient};
 use items::Item;
@@ -38,8 +46,10 @@ pub use jobs::{CHUNK, Failed, Job, JobRow, Opened, Progress};
 pub use journal::{Page, Wanted};
 pub use meter::{Meter, Spent};
 pub use observe::Observed;
-pub use pointers::{Unclaimed, WebhookAudit};
+pub use payments::{Month, PaymentCursor, PaymentFilter, PaymentPage};
+pub use pointers::{Pointed, Unclaimed, WebhookAudit};
 use schema::Key;
+pub use words::{Note, Words};
 
 /// How long writers contend on an HTTP request before they answer 503.
 pub const HTTP_BUDGET: Duration = Duration::from_secs(3);
@@ -110,48 +120,16 @@ impl Store {
         payment: &PaymentId,
     ) -> Result<Option<PaymentRow>, StoreError> {
         let item = self.get(schema::payment(user, payment), Read::Consistent).await?;
-        Ok(item.map(|item| items::to_payment(payment.clone(), item)).transpose()?)
+        Ok(item.map(|item| items::to_payment(payment.clone(), item)).transpose()?.flatten())
     }
 
     /// Those causes that the books do not have yet.
     pub async fn unbooked<'a>(&self, causes: &'a [Cause]) -> Result<Vec<&'a Cause>, StoreError> {
-        let mut unbooked = Vec::new();
-        for page in causes.chunks(MOST_AT_ONCE) {
-            let booked = self.booked(page).await?;
-            unbooked.extend(page.iter().filter(|cause| !booked.contains(&schema::entry(cause).pk)));
-        }
-        Ok(unbooked)
-    }
-
-    /// The partition keys of those that have an entry. One that was not read counts as unbooked,
-    /// and finds its entry when it is to be booked.
-    async fn booked(&self, causes: &[Cause]) -> Result<HashSet<String>, StoreError> {
-        if causes.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let keys = causes.iter().map(|cause| {
-            let key = schema::entry(cause);
-            HashMap::from([
-                (schema::PK.to_owned(), AttributeValue::S(key.pk)),
-                (schema::SK.to_owned(), AttributeValue::S(key.sk)),
-            ])
-        });
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys.collect()))
-            .projection_expression(schema::PK)
-            .consistent_read(true)
-            .build()
-            .expect("there are keys");
-        let get = self.db.batch_get_item().request_items(&*self.table, wanted);
-        let get = get.return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let answer = get.send().await.map_err(StoreError::of)?;
-        self.meter.read(answer.consumed_capacity().first());
-        let items = answer.responses.unwrap_or_default().remove(&*self.table).unwrap_or_default();
-        let pk = |mut item: Item| match item.remove(schema::PK) {
-            Some(AttributeValue::S(pk)) => Some(pk),
-            _ => None,
-        };
-        Ok(items.into_iter().filter_map(pk).collect())
+        let keys = causes.iter().map(schema::entry).collect();
+        let entries = self.get_many(keys, Read::Consistent, Some(schema::PK)).await?;
+        let pk = |entry: &Item| entry.get(schema::PK)?.as_s().ok().cloned();
+        let booked: HashSet<String> = entries.iter().filter_map(pk).collect();
+        Ok(causes.iter().filter(|cause| !booked.contains(&schema::entry(cause).pk)).collect())
     }
 
     async fn get(&self, key: Key, read: Read) -> Result<Option<Item>, StoreError> {
@@ -166,6 +144,40 @@ impl Store {
         let answer = get.send().await.map_err(StoreError::of)?;
         self.meter.read(answer.consumed_capacity());
         Ok(answer.item)
+    }
+
+    /// Those of these items that are there, whole or only some attributes of them, in no order. No key may come twice.
+    async fn get_many(
+        &self,
+        keys: Vec<Key>,
+        read: Read,
+        attributes: Option<&str>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut contention = Contention::within(self.budget);
+        let mut found = Vec::new();
+        for page in keys.chunks(MOST_AT_ONCE) {
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(page.iter().map(primary).collect()))
+                .set_projection_expression(attributes.map(str::to_owned))
+                .consistent_read(read == Read::Consistent)
+                .build()
+                .expect("a page has keys");
+            let mut wanted = HashMap::from([(self.table.to_string(), wanted)]);
+            loop {
+                let get = self.db.batch_get_item().set_request_items(Some(wanted));
+                let get = get.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                let answer = get.send().await.map_err(StoreError::of)?;
+                self.meter.read(answer.consumed_capacity().first());
+                found.extend(answer.responses.unwrap_or_default().remove(&*self.table).unwrap_or_default());
+                // Too much for one answer, or for this moment.
+                wanted = answer.unprocessed_keys.unwrap_or_default();
+                if wanted.is_empty() {
+                    break;
+                }
+                contention.wait("only a part of a batch was read").await?;
+            }
+        }
+        Ok(found)
     }
 
     /// Puts an item that nobody has put before. `false` means that somebody has.
@@ -190,4 +202,10 @@ impl Store {
             Err(error) => Err(StoreError::of(error)),
         }
     }
+}
+
+/// A key as an item's attributes.
+fn primary(key: &Key) -> Item {
+    let attribute = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
+    HashMap::from([attribute(schema::PK, &key.pk), attribute(schema::SK, &key.sk)])
 }

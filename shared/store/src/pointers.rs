@@ -1,11 +1,14 @@
 //! Items beside the ledger: who a Stripe customer is, what Stripe made for a cause, what nobody owns, what came in.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use domain::cause::Cause;
 use domain::ids::{CustomerId, EventId, UserId};
 use domain::time::{DAY_MS, Time};
 
-use crate::{Read, Store, StoreError, items, schema};
+use crate::apply::{Contention, refusal_of_transaction};
+use crate::grants::failed_conditions;
+use crate::items::{self, Item};
+use crate::{Read, Store, StoreError, schema};
 
 /// Something paid or made in Stripe that no user of ours owns. Kept until an operator attaches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,16 @@ pub struct WebhookAudit {
     pub at: Time,
 }
 
+/// What came of saying whose something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pointed {
+    Now,
+    /// It was said before, of this user or another.
+    Before,
+    /// The user was erased, and nothing is remembered of them.
+    Never,
+}
+
 const AUDIT_KEPT_MS: i64 = 90 * DAY_MS;
 
 impl Store {
@@ -35,8 +48,36 @@ impl Store {
     }
 
     /// Remembers whose customer it is; the first to say so is right.
-    pub async fn point_customer(&self, customer: &CustomerId, user: &UserId) -> Result<(), StoreError> {
-        self.put_new(items::from_customer(customer, user)).await.map(drop)
+    pub async fn point_customer(&self, customer: &CustomerId, user: &UserId) -> Result<Pointed, StoreError> {
+        let mut contention = Contention::within(self.budget);
+        loop {
+            let link = items::grants::from_link(schema::customer_link(user, customer));
+            match self.point(user, items::from_customer(customer, user), link).await {
+                Err(StoreError::Busy(cause)) => contention.wait(cause).await?,
+                pointed => return pointed,
+            }
+        }
+    }
+
+    /// Says whose something is, once, with a link by which it is found from its user.
+    pub(crate) async fn point(
+        &self,
+        user: &UserId,
+        pointer: Item,
+        link: Item,
+    ) -> Result<Pointed, StoreError> {
+        let writes = vec![self.still_open(user), self.put_once(pointer), self.put_always(link)];
+        let Err(reasons) = self.transact(writes).await? else { return Ok(Pointed::Now) };
+        match failed_conditions(&reasons).next() {
+            Some(0) => Ok(Pointed::Never),
+            Some(_) => Ok(Pointed::Before),
+            None => Err(refusal_of_transaction(&reasons)),
+        }
+    }
+
+    /// That a user was not erased: what says anything about a person is written on this condition only.
+    pub(crate) fn still_open(&self, user: &UserId) -> TransactWriteItem {
+        self.check(schema::account(user), "attribute_not_exists(closed)")
     }
 
     /// The id of what Stripe made for a cause, if that is known.

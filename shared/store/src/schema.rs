@@ -5,6 +5,8 @@
 //! | Account          | `U#<user>`     | `A`         |                                                   |
 //! | Payment          | `U#<user>`     | `P#<pi>`    | GSI2 `PAY#<status>#<yyyy-mm>#<shard>` / time      |
 //! | Note             | `U#<user>`     | `N#<fp>`    | (erasable; `fp` is its cause's fingerprint)       |
+//! | Email link       | `U#<user>`     | `M#<v>:<hmac>` | (erasable; to the email's pointer)             |
+//! | Customer link    | `U#<user>`     | `C#<cus_…>` | (erasable; to the customer's pointer)             |
 //! | Entry            | `E#<cause>`    | `E`         | GSI1 `U#<user>` / zero-padded seq                 |
 //! | Result           | `E#<cause>`    | `R`         |                                                   |
 //! | Promise          | `E#<cause>`    | `G`         | (of a grant that was left to wait)                |
@@ -36,7 +38,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::cause::{Cause, escaped};
+use domain::cause::{Cause, escaped, unescaped};
 use domain::ids::{CustomerId, EventId, JobId, PaymentId, PriceId, UserId};
 use domain::payment::PaymentStatus;
 use domain::privacy::KeyedHash;
@@ -71,13 +73,27 @@ pub fn account(user: &UserId) -> Key {
 }
 
 pub fn payment(user: &UserId, payment: &PaymentId) -> Key {
-    key(partition_of(user), format!("P#{payment}"))
+    key(partition_of(user), format!("{PAYMENTS}{payment}"))
 }
+
+/// Whose payment an item is, and which.
+pub fn payment_of(key: &HashMap<String, AttributeValue>) -> Option<(UserId, PaymentId)> {
+    let (pk, sk) = (key.get(PK)?.as_s().ok()?, key.get(SK)?.as_s().ok()?);
+    let user = unescaped(pk.strip_prefix("U#")?).ok()?;
+    Some((UserId::parse(user).ok()?, PaymentId::parse(sk.strip_prefix(PAYMENTS)?).ok()?))
+}
+
+/// What the sort keys of payments begin with.
+pub const PAYMENTS: &str = "P#";
 
 /// Where a payment is found by status and month.
 pub fn payment_search(status: PaymentStatus, payment: &PaymentId, at: Time) -> Key {
-    let shard = shard_of(payment.as_str());
-    key(format!("PAY#{}#{}#{shard}", status.name(), at.month()), instant(at))
+    key(payments_filed(status, &at.month(), shard_of(payment.as_str())), instant(at))
+}
+
+/// One shard of a month's payments of one status.
+pub fn payments_filed(status: PaymentStatus, month: &str, shard: u32) -> String {
+    format!("PAY#{}#{month}#{shard}", status.name())
 }
 
 pub fn entry(cause: &Cause) -> Key {
@@ -113,8 +129,27 @@ pub fn promise(cause: &Cause) -> Key {
 
 /// Words about an entry, which go when their user goes.
 pub fn note(user: &UserId, cause: &Cause) -> Key {
-    key(partition_of(user), format!("N#{}", cause.fingerprint()))
+    key(partition_of(user), format!("{NOTES}{}", cause.fingerprint()))
 }
+
+/// What the sort keys of notes begin with.
+pub const NOTES: &str = "N#";
+
+/// From a user to the pointer of an email of theirs, so that it is found when they are erased.
+pub fn email_link(user: &UserId, hash: &KeyedHash) -> Key {
+    key(partition_of(user), format!("{EMAILS}{hash}"))
+}
+
+/// What the sort keys of links to emails begin with.
+pub const EMAILS: &str = "M#";
+
+/// From a user to the pointer of a Stripe customer of theirs.
+pub fn customer_link(user: &UserId, customer: &CustomerId) -> Key {
+    key(partition_of(user), format!("{CUSTOMERS}{customer}"))
+}
+
+/// What the sort keys of links to customers begin with.
+pub const CUSTOMERS: &str = "C#";
 
 pub fn email(hash: &KeyedHash) -> Key {
     key(format!("M#{hash}"), "P")
@@ -183,8 +218,14 @@ fn shard_of(id: &str) -> u32 {
     id.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % SHARDS
 }
 
-fn instant(at: Time) -> String {
+/// Sixteen digits sort as times do.
+pub fn instant(at: Time) -> String {
     format!("{:016}", at.millis())
+}
+
+/// The time that a key of the search index names.
+pub fn instant_of(key: &HashMap<String, AttributeValue>) -> Option<Time> {
+    key.get(GSI2_SK)?.as_s().ok()?.parse().ok().map(Time::from_millis)
 }
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
@@ -223,6 +264,8 @@ mod tests {
             result(&request),
             promise(&request),
             note(&user, &request),
+            email_link(&user, &hash),
+            customer_link(&user, &CustomerId::parse("cus_1").unwrap()),
             email(&hash),
             waiting(&hash, &request),
             operator_day(&user, at),
@@ -261,6 +304,8 @@ mod tests {
                 "E#req:auth0|a%23b:consume:k%3A1 / R",
                 "E#req:auth0|a%23b:consume:k%3A1 / G",
                 "U#auth0|a%23b / N#D0Ke2EQDPj66A-l-rndVwB3OyuRuFl3gffFdkDmGryY",
+                "U#auth0|a%23b / M#1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+                "U#auth0|a%23b / C#cus_1",
                 "M#1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / P",
                 "M#1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / G#D0Ke2EQDPj66A-l-rndVwB3OyuRuFl3gffFdkDmGryY",
                 "O#auth0|a%23b / D#2026-09-30",

@@ -3,7 +3,7 @@
 use domain::ids::{CustomerId, UserId};
 use domain::payment::Envelope;
 use stripe::StripeRequest;
-use stripe_core::customer::{CreateCustomer, RetrieveCustomer, RetrieveCustomerReturned};
+use stripe_core::customer::{CreateCustomer, DeleteCustomer, RetrieveCustomer, RetrieveCustomerReturned};
 
 use crate::error::StripeError;
 use crate::idempotency::keyed;
@@ -29,6 +29,20 @@ impl Stripe {
             .map_err(|error| error.about(CUSTOMER))?;
         CustomerId::parse(customer.id.as_str())
             .map_err(|bad| StripeError::malformed(CUSTOMER, bad.to_string()))
+    }
+
+    /// Deletes a customer for good, and with it what it would still be charged for. One that is gone is fine.
+    pub async fn delete_customer(&self, customer: &CustomerId) -> Result<(), StripeError> {
+        let deleted = DeleteCustomer::new(customer.as_str())
+            .customize()
+            .request_strategy(keyed(self.stack(), "delete", &[customer.as_str()]))
+            .send(&self.call(CUSTOMER))
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(error.about(CUSTOMER)),
+        }
     }
 
     /// Whose customer it is; `None` if it was deleted or never was.

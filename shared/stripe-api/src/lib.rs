@@ -7,6 +7,7 @@ mod customer;
 mod error;
 mod failure;
 mod idempotency;
+mod in_process;
 mod invoice;
 mod metadata;
 mod money;
@@ -23,7 +24,9 @@ use std::sync::Arc;
 pub use catalog::{BadProductId, Price, Product, ProductId};
 pub use checkout::{CheckoutOrder, Session, SessionStatus};
 pub use error::{Refusal, StripeError};
-pub use reversal::{Refund, RefundOrder, RefundReason, Reversed};
+pub use in_process::InProcess;
+pub use payment::{Intent, IntentState};
+pub use reversal::{Refund, RefundOrder, Reversed};
 pub use settings::{BadSettings, Settings};
 pub use subscription::{Subscription, SubscriptionItem};
 

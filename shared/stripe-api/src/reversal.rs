@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
-use domain::payment::Envelope;
+use domain::payment::{Envelope, RefundReason};
 use stripe::StripeRequest;
 use stripe_core::dispute::ListDispute;
-use stripe_core::refund::{CreateRefund, CreateRefundReason, ListRefund};
+use stripe_core::refund::{CreateRefund, CreateRefundReason, ListRefund, RetrieveRefund};
 use stripe_shared::{Dispute, DisputeStatus};
 
 use crate::error::StripeError;
@@ -29,18 +29,12 @@ pub struct Reversed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundOrder {
     pub payment: PaymentId,
-    /// All that is left of it, unless said.
-    pub amount_minor: Option<i64>,
+    pub amount_minor: i64,
     pub reason: Option<RefundReason>,
     /// Who decided it.
     pub operator: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefundReason {
-    Duplicate,
-    Fraudulent,
-    RequestedByCustomer,
+    /// Names the request that asked for it, so that the refund can be found again without its id.
+    pub request: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,25 +44,13 @@ pub struct Refund {
     pub amount: Money,
     /// In Stripe's word: `succeeded`, or `pending` where the bank takes its time. Either may still fail.
     pub status: String,
+    pub request: Option<String>,
 }
 
 impl Reversed {
     /// Of what was paid, and never more than that.
     pub fn of(self, paid_minor: i64) -> i64 {
         self.refunded_minor.saturating_add(self.disputed_minor).min(paid_minor)
-    }
-}
-
-impl RefundReason {
-    pub const ALL: [RefundReason; 3] =
-        [RefundReason::Duplicate, RefundReason::Fraudulent, RefundReason::RequestedByCustomer];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            RefundReason::Duplicate => "duplicate",
-            RefundReason::Fraudulent => "fraudulent",
-            RefundReason::RequestedByCustomer => "requested_by_customer",
-        }
     }
 }
 
@@ -92,47 +74,54 @@ impl Stripe {
         Ok(Some(Reversed { refunded_minor: refunded, disputed_minor }))
     }
 
-    pub async fn refund(&self, order: &RefundOrder, key: &str) -> Result<Refund, StripeError> {
+    pub async fn create_refund(&self, order: &RefundOrder, key: &str) -> Result<Refund, StripeError> {
         let envelope = Envelope { stack: Some(self.stack().to_owned()), ..Envelope::default() };
         let mut metadata: HashMap<String, String> = metadata::pairs(&envelope);
         metadata.insert(metadata::OPERATOR.to_owned(), order.operator.clone());
-        let mut request = CreateRefund::new().payment_intent(order.payment.as_str()).metadata(metadata);
-        if let Some(amount) = order.amount_minor {
-            request = request.amount(amount);
-        }
+        metadata.insert(metadata::REQUEST.to_owned(), order.request.clone());
+        let mut request = CreateRefund::new()
+            .payment_intent(order.payment.as_str())
+            .amount(order.amount_minor)
+            .metadata(metadata);
         if let Some(reason) = order.reason {
-            request = request.reason(reason.in_stripe());
+            request = request.reason(in_stripe(reason));
         }
         let made = request
             .customize()
             .request_strategy(keyed(self.stack(), REFUND, &[key]))
             .send(&self.call(REFUND))
-            .await
-            .map_err(|error| error.about(REFUND))?;
-        let unreadable = |problem: String| StripeError::malformed(REFUND, problem);
-        Ok(Refund {
-            id: made.id.to_string(),
-            amount: money::read(made.amount, &made.currency).map_err(|bad| unreadable(bad.to_string()))?,
-            status: made.status.unwrap_or_else(|| "pending".to_owned()),
-        })
+            .await;
+        read(made.map_err(|error| error.about(REFUND))?)
+    }
+
+    /// `None` if this account has no such refund.
+    pub async fn refund(&self, id: &str) -> Result<Option<Refund>, StripeError> {
+        match RetrieveRefund::new(id).send(&self.call(REFUND)).await {
+            Ok(refund) => read(refund).map(Some),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.about(REFUND)),
+        }
+    }
+
+    /// Every refund of a payment, whatever became of it, newest first.
+    pub async fn refunds(&self, payment: &PaymentId) -> Result<Vec<Refund>, StripeError> {
+        let list = ListRefund::new().payment_intent(payment.as_str()).limit(PAGE);
+        let refunds = paging::all(list.paginate(), self.call(REFUND)).await?;
+        refunds.into_iter().map(read).collect()
     }
 
     /// A refund that is still under way counts: it rarely fails, and is given back if it does.
     async fn refunded(&self, payment: &PaymentId, currency: Currency) -> Result<i64, StripeError> {
-        let list = ListRefund::new().payment_intent(payment.as_str()).limit(PAGE);
-        let refunds = paging::all(list.paginate(), self.call(REFUND)).await?;
-        let good = refunds
-            .iter()
-            .filter(|refund| !matches!(refund.status.as_deref(), Some("failed" | "canceled")))
-            .map(|refund| (refund.amount, &refund.currency));
-        sum(REFUND, good, currency)
+        let refunds = self.refunds(payment).await?;
+        let good = refunds.iter().filter(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"));
+        sum(REFUND, good.map(|refund| Ok(refund.amount)), currency)
     }
 
     async fn disputed(&self, payment: &PaymentId, currency: Currency) -> Result<i64, StripeError> {
         let list = ListDispute::new().payment_intent(payment.as_str()).limit(PAGE);
         let disputes = paging::all(list.paginate(), self.call(DISPUTE)).await?;
         let taking = disputes.iter().filter(|dispute| takes_money(dispute));
-        sum(DISPUTE, taking.map(|dispute| (dispute.amount, &dispute.currency)), currency)
+        sum(DISPUTE, taking.map(|dispute| amount(DISPUTE, dispute.amount, &dispute.currency)), currency)
     }
 }
 
@@ -158,31 +147,45 @@ fn has_taken_money(dispute: &Dispute) -> bool {
     withdrawn > reinstated
 }
 
-/// Stripe keeps both in the currency that was paid; amounts of another would be added up to nonsense.
-fn sum<'a>(
+fn read(refund: stripe_shared::Refund) -> Result<Refund, StripeError> {
+    Ok(Refund {
+        id: refund.id.to_string(),
+        amount: amount(REFUND, refund.amount, &refund.currency)?,
+        status: refund.status.unwrap_or_else(|| "pending".to_owned()),
+        request: refund.metadata.and_then(|mut metadata| metadata.remove(metadata::REQUEST)),
+    })
+}
+
+fn amount(
     object: &'static str,
-    amounts: impl Iterator<Item = (i64, &'a stripe_types::Currency)>,
+    amount_minor: i64,
+    currency: &stripe_types::Currency,
+) -> Result<Money, StripeError> {
+    money::read(amount_minor, currency).map_err(|bad| StripeError::malformed(object, bad.to_string()))
+}
+
+/// Stripe keeps both in the currency that was paid; amounts of another would be added up to nonsense.
+fn sum(
+    object: &'static str,
+    amounts: impl Iterator<Item = Result<Money, StripeError>>,
     paid_in: Currency,
 ) -> Result<i64, StripeError> {
     let mut sum: i64 = 0;
-    for (amount, currency) in amounts {
-        let money = money::read(amount, currency);
-        let money = money.map_err(|bad| StripeError::malformed(object, bad.to_string()))?;
-        if money.currency != paid_in {
-            let problem = format!("it is in {}, of a payment in {paid_in}", money.currency);
+    for amount in amounts {
+        let Money { amount_minor, currency } = amount?;
+        if currency != paid_in {
+            let problem = format!("it is in {currency}, of a payment in {paid_in}");
             return Err(StripeError::malformed(object, problem));
         }
-        sum = sum.saturating_add(amount);
+        sum = sum.saturating_add(amount_minor);
     }
     Ok(sum)
 }
 
-impl RefundReason {
-    fn in_stripe(self) -> CreateRefundReason {
-        match self {
-            RefundReason::Duplicate => CreateRefundReason::Duplicate,
-            RefundReason::Fraudulent => CreateRefundReason::Fraudulent,
-            RefundReason::RequestedByCustomer => CreateRefundReason::RequestedByCustomer,
-        }
+fn in_stripe(reason: RefundReason) -> CreateRefundReason {
+    match reason {
+        RefundReason::Duplicate => CreateRefundReason::Duplicate,
+        RefundReason::Fraudulent => CreateRefundReason::Fraudulent,
+        RefundReason::RequestedByCustomer => CreateRefundReason::RequestedByCustomer,
     }
 }

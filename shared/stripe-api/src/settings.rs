@@ -22,6 +22,8 @@ pub struct Settings {
     pub budget: Duration,
     /// How often a call is tried at most.
     pub attempts: u32,
+    /// Through a pipe instead of a socket.
+    pub in_process: Option<crate::InProcess>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,7 @@ impl Settings {
             attempt_timeout: Duration::from_secs(8),
             budget: Duration::from_secs(20),
             attempts: 4,
+            in_process: None,
         }
     }
 

@@ -111,11 +111,7 @@ impl Transport {
         let mut authorization = HeaderValue::try_from(bearer).map_err(|_| BadSettings::NotASecretKey)?;
         authorization.set_sensitive(true);
         Ok(Transport {
-            http: if endpoint.plain {
-                Http::plain()
-            } else {
-                Http::tls().map_err(BadSettings::Certificates)?
-            },
+            http: Http::to(settings, endpoint.plain)?,
             base: endpoint.base,
             authorization,
             attempt_timeout: settings.attempt_timeout,
@@ -191,9 +187,20 @@ impl Transport {
 enum Http {
     Plain(Client<HttpConnector, Form>),
     Tls(Client<HttpsConnector<HttpConnector>, Form>),
+    InProcess(Client<crate::InProcess, Form>),
 }
 
 impl Http {
+    fn to(settings: &Settings, plain: bool) -> Result<Http, BadSettings> {
+        if let Some(connector) = &settings.in_process {
+            return Ok(Http::InProcess(pool().build(connector.clone())));
+        }
+        match plain {
+            true => Ok(Http::plain()),
+            false => Http::tls().map_err(BadSettings::Certificates),
+        }
+    }
+
     fn plain() -> Http {
         Http::Plain(pool().build(tcp()))
     }
@@ -210,6 +217,7 @@ impl Http {
         match self {
             Http::Plain(client) => client.request(request).await,
             Http::Tls(client) => client.request(request).await,
+            Http::InProcess(client) => client.request(request).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Only the fields that decide are read, so a new field or value never keeps a payment from being credited;
 //! but where one of those is missing from a sale or a subscription, that is said, never guessed.
 
-use domain::ids::{CheckoutId, CustomerId, EventId, InvoiceId, PaymentId, SubscriptionId};
+use domain::ids::{ChargeId, CheckoutId, CustomerId, EventId, InvoiceId, PaymentId, SubscriptionId};
 use domain::money::Money;
 use domain::payment::{Envelope, NoIntent, Payment};
 use domain::time::Time;
@@ -32,6 +32,10 @@ pub enum Fact {
     Processing { session: CheckoutId },
     /// A payment made without us: an invoice's, or another application's.
     Stranger,
+    /// A payment may have been begun, failed or given up; what is true of it now has to be fetched.
+    Attempt { payment: PaymentId, hint: Hint },
+    /// What charged the money of a payment, ours or an invoice's: nothing to the books, but to its buyer.
+    Charge { payment: PaymentId, charge: ChargeId, receipt_url: Option<String>, hint: Hint },
     /// Something about a subscription may have changed; what it is now has to be fetched.
     Subscription { id: SubscriptionId, hint: Hint },
     /// The same, of an invoice whose subscription the event does not say.
@@ -82,7 +86,9 @@ fn fact(kind: &str, event: &Value) -> Result<Fact, Malformed> {
         }
         "checkout.session.async_payment_failed" => failed_session(snapshot(event)?),
         "payment_intent.succeeded" => intent(snapshot(event)?),
+        "charge.succeeded" | "charge.updated" => charge(snapshot(event)?),
         "invoice_payment.paid" => invoice_payment(snapshot(event)?),
+        kind if kind.starts_with("payment_intent.") => attempt(snapshot(event)?),
         kind if kind.starts_with("customer.subscription.") => subscription(snapshot(event)?),
         kind if DECISIVE.contains(&kind) => invoice(snapshot(event)?),
         kind if is_about_a_reversal(kind) => reversal(snapshot(event)?),
@@ -143,6 +149,29 @@ fn intent(intent: &Value) -> Result<Fact, Malformed> {
     let id = intent_id(string(intent, "id")?, "id")?;
     let paid = money(intent, "amount_received")?;
     Ok(Fact::Paid(Sighting { payment: payment(intent, id, paid)?, session: None }))
+}
+
+/// Whatever else becomes of an intent is a reason to look.
+fn attempt(intent: &Value) -> Result<Fact, Malformed> {
+    let hint = hint(&intent["metadata"], &intent["customer"]);
+    if hint.stack.is_none() {
+        return Ok(Fact::Stranger);
+    }
+    Ok(Fact::Attempt { payment: intent_id(string(intent, "id")?, "id")?, hint })
+}
+
+/// One that is updated may be one that failed, and the payment made by another.
+fn charge(charge: &Value) -> Result<Fact, Malformed> {
+    let intent = reference(charge, "payment_intent")?;
+    let (Some(intent), Some("succeeded")) = (intent, charge["status"].as_str()) else {
+        return Ok(Fact::Other);
+    };
+    Ok(Fact::Charge {
+        payment: intent_id(intent, "payment_intent")?,
+        charge: ChargeId::parse(string(charge, "id")?).map_err(|_| wrong("id", "a charge id"))?,
+        receipt_url: charge["receipt_url"].as_str().map(str::to_owned),
+        hint: hint(&charge["metadata"], &charge["customer"]),
+    })
 }
 
 fn payment(object: &Value, id: PaymentId, paid: Money) -> Result<Payment, Malformed> {
@@ -212,6 +241,10 @@ fn thin(kind: &str, related: &Value) -> Result<Fact, Malformed> {
         "subscription" => {
             let id = subscription_id(id, "related_object.id")?;
             Ok(Fact::Subscription { id, hint: Hint::default() })
+        }
+        "payment_intent" => {
+            let payment = intent_id(id, "related_object.id")?;
+            Ok(Fact::Attempt { payment, hint: Hint::default() })
         }
         "invoice" if is_decisive => invoice_id(id, "related_object.id").map(Fact::Invoice),
         _ => Ok(Fact::Pointer { object: object.to_owned(), id: id.to_owned() }),

@@ -6,7 +6,7 @@ use domain::payment::Envelope;
 use domain::time::Time;
 use serde_json::Value;
 
-/// Whose a subscription may be, as far as the event says. It was true when the event was written.
+/// Whose an object may be, as far as the event says. It was true when the event was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hint {
     pub stack: Option<String>,

@@ -5,10 +5,9 @@ use std::fmt::Write;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{escaped, money, page};
+use super::{day, escaped, money, page};
 use crate::tx::Cause;
 use crate::{Sandbox, invoices};
 
@@ -56,9 +55,4 @@ fn document(invoice: &Value) -> String {
         amount(&invoice["amount_paid"]),
         amount(&invoice["amount_remaining"]),
     )
-}
-
-fn day(seconds: &Value) -> String {
-    let seconds = seconds.as_i64().unwrap_or(0);
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.strftime("%F").to_string())
 }

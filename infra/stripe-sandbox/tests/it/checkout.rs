@@ -38,6 +38,7 @@ async fn a_paid_session_completes_once_and_sends_its_two_events() {
     assert_eq!(intent["metadata"], json!({"package": "medium"}));
     let charge = stand.get(&format!("/v1/charges/{}", intent["latest_charge"].as_str().unwrap())).await;
     assert_eq!(charge["paid"], true);
+    assert_eq!(charge["metadata"], intent["metadata"]);
 
     stand.sandbox.run_due().await;
     for (kind, object) in
@@ -93,7 +94,10 @@ async fn a_declined_card_leaves_the_session_open() {
     let open = stand.get(&format!("/v1/checkout/sessions/{}", id(&session))).await;
     assert_eq!(open["status"], "open");
     assert_eq!(open["payment_intent"], intent);
-    assert!(stand.event_types().await.contains(&"payment_intent.payment_failed".to_owned()));
+    assert_eq!(
+        stand.event_types().await[2..],
+        ["payment_intent.created", "charge.failed", "payment_intent.payment_failed"]
+    );
 
     let paid = stand.pay(id(&session), PAYS).await.json();
     assert_eq!(paid["status"], "complete");
@@ -108,6 +112,15 @@ async fn a_card_without_funds_says_so() {
     let declined = stand.pay(id(&session), "4000000000009995").await;
     assert_eq!(declined.status, 402);
     assert_eq!(declined.error()["decline_code"], "insufficient_funds");
+    let intent = declined.error()["payment_intent"]["id"].as_str().unwrap().to_owned();
+    let intent = stand.get(&format!("/v1/payment_intents/{intent}")).await;
+    let error = &intent["last_payment_error"];
+    assert_eq!(
+        (&error["code"], &error["decline_code"]),
+        (&json!("card_declined"), &json!("insufficient_funds"))
+    );
+    let charge = stand.get(&format!("/v1/charges/{}", intent["latest_charge"].as_str().unwrap())).await;
+    assert_eq!((&charge["status"], &charge["receipt_url"]), (&json!("failed"), &json!(null)));
 }
 
 #[tokio::test]

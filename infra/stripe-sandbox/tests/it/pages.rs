@@ -104,3 +104,25 @@ async fn the_page_of_a_subscription_says_what_is_paid_and_how_often() {
     let front = stand.send("GET", "/", &[], "").await.text;
     assert!(front.contains(id(&subscription)) && front.contains("POST /_sandbox/subscriptions/"));
 }
+
+#[tokio::test]
+async fn what_was_paid_has_a_receipt_and_what_was_declined_has_none() {
+    let stand = Stand::start().await;
+    let price = stand.price("Medium", 999).await;
+    let session = stand.session(&price, "").await;
+    stand.pay(id(&session), "4000000000000002").await;
+    let paid = stand.pay(id(&session), "4242424242424242").await.json();
+    let intent = paid["payment_intent"].as_str().unwrap();
+    let charges = stand.get(&format!("/v1/charges?payment_intent={intent}")).await;
+    let [paid, declined] = charges["data"].as_array().unwrap().as_slice() else { panic!("{charges}") };
+    let url = paid["receipt_url"].as_str().unwrap();
+    let receipt = stand.send("GET", url, &[], "").await;
+    assert_eq!(receipt.status, 200);
+    assert!(receipt.text.contains("9.99 EUR paid on") && receipt.text.contains("4242"), "{}", receipt.text);
+    assert!(!receipt.text.contains("given back"));
+    stand.post("/v1/refunds", &format!("payment_intent={intent}&amount=500")).await;
+    let receipt = stand.send("GET", url, &[], "").await;
+    assert!(receipt.text.contains("5.00 EUR given back"), "{}", receipt.text);
+    let none = stand.send("GET", &format!("/r/{}", id(declined)), &[], "").await;
+    assert_eq!((none.status, declined["receipt_url"].is_null()), (404, true));
+}

@@ -223,6 +223,20 @@ async fn a_deleted_customer_has_no_subscription_any_more() {
     stand.pay(id(&stand.subscription_session(&price, &more).await), PAYS).await;
     stand.delete(&format!("/v1/customers/{}", id(&customer))).await;
     assert_eq!(stand.subscription(id(&bought)).await["status"], "canceled");
+    let told = stand.hook.received_of("customer.subscription.deleted");
+    assert_eq!(told.len(), 2, "each of them is told of: {told:?}");
     stand.live(30 * DAY_MS).await;
     assert_eq!(stand.invoices(id(&bought)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_deleted_customer_had_in_the_cart_cannot_be_paid_any_more() {
+    let stand = Stand::start().await;
+    let price = stand.plan("Weekly", 299, "week").await;
+    let customer = stand.post("/v1/customers", "").await;
+    let session = stand.subscription_session(&price, &format!("&customer={}", id(&customer))).await;
+    stand.delete(&format!("/v1/customers/{}", id(&customer))).await;
+    let refused = stand.pay(id(&session), PAYS).await;
+    assert_eq!(refused.json()["error"]["code"], "resource_missing");
+    assert_eq!(stand.get("/v1/subscriptions?status=all").await["data"], json!([]));
 }

@@ -76,14 +76,15 @@ async fn a_session_whose_id_was_lost_is_found_again_early_and_late() {
     assert_eq!(sessions["data"].as_array().unwrap().len(), 1);
 }
 
+/// The cause of ada's checkout under this key.
+fn asked(key: &str) -> Cause {
+    let (user, key) = (UserId::parse("ada").unwrap(), RequestKey::parse(key).unwrap());
+    Cause::Request { user, operation: Operation::Checkout, key }
+}
+
 /// As if the function had died before it wrote down what Stripe answered.
 async fn forget_result(world: &World, key: &str) {
-    let cause = Cause::Request {
-        user: UserId::parse("ada").unwrap(),
-        operation: Operation::Checkout,
-        key: RequestKey::parse(key).unwrap(),
-    };
-    let key = store::schema::result(&cause);
+    let key = store::schema::result(&asked(key));
     let value = aws_sdk_dynamodb::types::AttributeValue::S;
     let delete = world.table().await.delete_item().table_name(tollgate::stack::TABLE);
     delete.key("PK", value(key.pk)).key("SK", value(key.sk)).send().await.unwrap();
@@ -130,6 +131,8 @@ async fn a_buyer_returns_only_to_allowed_origins() {
         let opened = ada.post("/v1/me/checkout", with(allowed)).await;
         assert_eq!(opened.status, StatusCode::CREATED, "{allowed}: {}", opened.text);
     }
+    let latest = world.stripe("/v1/checkout/sessions?limit=1").await;
+    assert_eq!(latest["data"][0]["success_url"], own, "it is where Stripe sends them");
     for stranger in [
         "https://evil.example",
         "https://app.dreamaigirl.com.evil.example/",
@@ -140,6 +143,47 @@ async fn a_buyer_returns_only_to_allowed_origins() {
     ] {
         ada.post("/v1/me/checkout", with(stranger)).await.expect_problem(400, "invalid_request");
     }
+}
+
+const THANKS: &str = "https://app.dreamaigirl.com/thanks?friend=ada";
+
+fn returning() -> serde_json::Value {
+    json!({ "package": "small", "success_url": THANKS, "cancel_url": "https://app.dreamaigirl.com/shop" })
+}
+
+#[tokio::test]
+async fn where_a_buyer_returns_to_stands_beside_the_journal_and_not_in_it() {
+    let world = World::new().await;
+    let ada = world.user("ada");
+    let first = ada.post_once("/v1/me/checkout", "k", returning()).await;
+    // Sent again, it is the same request to Stripe: another one under its key would be refused.
+    forget_result(&world, "k").await;
+    let again = ada.post_once("/v1/me/checkout", "k", returning()).await;
+    assert_eq!((again.status, &again.json["id"]), (StatusCode::CREATED, &first.json["id"]), "{}", again.text);
+    let session =
+        world.stripe(&format!("/v1/checkout/sessions/{}", first.json["id"].as_str().unwrap())).await;
+    assert_eq!(session["success_url"], THANKS);
+    assert_eq!(session["cancel_url"], "https://app.dreamaigirl.com/shop");
+    let items =
+        world.table().await.scan().table_name(tollgate::stack::TABLE).send().await.unwrap().items.unwrap();
+    let naming = items.iter().filter(|item| format!("{item:?}").contains("friend=ada"));
+    let keys: Vec<_> = naming.map(|item| item["SK"].as_s().unwrap().as_str()).collect();
+    assert!(matches!(keys.as_slice(), [note] if note.starts_with("N#")), "{keys:?}");
+    let other = json!({ "package": "small", "success_url": "https://app.dreamaigirl.com/" });
+    ada.post_once("/v1/me/checkout", "k", other).await.expect_problem(422, "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn a_checkout_whose_addresses_were_erased_is_never_sent_as_another_one() {
+    let world = World::new().await;
+    let ada = world.user("ada");
+    let opened = ada.post_once("/v1/me/checkout", "k", returning()).await;
+    assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.text);
+    forget_result(&world, "k").await;
+    world.forget("U#", "ada", &store::schema::note(&UserId::parse("ada").unwrap(), &asked("k")).sk).await;
+    ada.post_once("/v1/me/checkout", "k", returning()).await.expect_problem(409, "checkout_expired");
+    let sessions = world.stripe("/v1/checkout/sessions?limit=100").await;
+    assert_eq!(sessions["data"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -74,6 +74,10 @@ impl World {
         self.caller("backend", Some("service"))
     }
 
+    pub fn operator(&self) -> Caller<'_> {
+        self.caller("grace", Some("admin"))
+    }
+
     fn caller(&self, user: &str, scope: Option<&str>) -> Caller<'_> {
         let token = self.local().tokens().mint(user, None, scope, Duration::from_secs(3600));
         Caller { http: &self.http, api: self.local().api.clone(), token }

@@ -1,14 +1,18 @@
 //! The whole trip, through HTTP, against the real stack on free ports.
 
 mod account;
+mod attempts;
 mod catalog;
 mod checkout;
 mod consume;
+mod erase;
 mod grants;
 mod harness;
 mod holds;
 mod killed;
 mod page;
+mod payments;
+mod prove;
 mod purchase;
 mod refunds;
 mod routes;

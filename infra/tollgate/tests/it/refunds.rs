@@ -1,5 +1,7 @@
 //! Money that goes back: refunds, disputes, and what they take of an account.
 
+mod bad_line;
+mod operator;
 mod orders;
 mod plans;
 
@@ -289,32 +291,41 @@ async fn what_a_refund_took_and_a_failure_gave_back_is_told_in_the_audit() {
     assert_eq!(balance(&ada).await, (275, 0));
 }
 
+/// The intent of a pack that was sold without us, with such metadata.
+async fn sold_elsewhere(world: &World, metadata: &[(&str, &str)]) -> String {
+    let prices = world.stripe("/v1/prices?lookup_keys[]=local:companion:package:medium:eur").await;
+    let price = prices["data"][0]["id"].as_str().unwrap();
+    let metadata: String = metadata
+        .iter()
+        .map(|(name, value)| format!("&payment_intent_data[metadata][{name}]={value}"))
+        .collect();
+    let form = format!(
+        "mode=payment&success_url=https://app.example/&line_items[0][price]={price}\
+         &line_items[0][quantity]=1{metadata}"
+    );
+    world.stripe_update("/v1/checkout/sessions", &form).await;
+    let sessions = world.stripe("/v1/checkout/sessions?limit=1").await;
+    let session = sessions["data"][0]["id"].as_str().unwrap();
+    world.pay(session, PAID).await;
+    let session = world.stripe(&format!("/v1/checkout/sessions/{session}")).await;
+    session["payment_intent"].as_str().unwrap().to_owned()
+}
+
+const ADAS: (&str, &str) = ("tollgate_user", "ada");
+const OURS: (&str, &str) = ("tollgate_stack", "local");
+const ANOTHERS: (&str, &str) = ("tollgate_stack", "staging");
+
 #[tokio::test]
 async fn another_stacks_payment_and_a_strangers_are_left_alone() {
     let world = World::without_webhooks().await;
     let ada = world.user("ada");
-    let prices = world.stripe("/v1/prices?lookup_keys[]=local:companion:package:medium:eur").await;
-    let price = prices["data"][0]["id"].as_str().unwrap();
-    for (metadata, outcome) in
-        [("&payment_intent_data[metadata][tollgate_stack]=staging", "another stack's"), ("", "not ours")]
-    {
-        let metadata = format!("{metadata}&payment_intent_data[metadata][tollgate_user]=ada");
-        let form = format!(
-            "mode=payment&success_url=https://app.example/&line_items[0][price]={price}\
-             &line_items[0][quantity]=1{metadata}"
-        );
-        world.stripe_update("/v1/checkout/sessions", &form).await;
-        let sessions = world.stripe("/v1/checkout/sessions?limit=1").await;
-        let session = sessions["data"][0]["id"].as_str().unwrap();
-        world.pay(session, PAID).await;
-        let intent =
-            world.stripe(&format!("/v1/checkout/sessions/{session}")).await["payment_intent"].clone();
-        let intent = intent.as_str().unwrap();
-        refund(&world, intent, None).await;
+    for (metadata, outcome) in [(&[ADAS, ANOTHERS][..], "another stack's"), (&[ADAS], "not ours")] {
+        let intent = sold_elsewhere(&world, metadata).await;
+        refund(&world, &intent, None).await;
         let event = world.event("charge.refunded").await;
         deliver(&world, std::slice::from_ref(&event)).await;
         assert_eq!(audited(&world, &event).await, outcome);
-        assert!(world.item("Z#", intent).await.is_none(), "{outcome}");
+        assert!(world.item("Z#", &intent).await.is_none(), "{outcome}");
     }
     assert_eq!((balance(&ada).await, journal(&ada).await), ((0, 0), Vec::new()));
 }
@@ -322,21 +333,12 @@ async fn another_stacks_payment_and_a_strangers_are_left_alone() {
 #[tokio::test]
 async fn a_payment_that_names_nobody_stays_unclaimed_when_it_is_refunded() {
     let world = World::without_webhooks().await;
-    let prices = world.stripe("/v1/prices?lookup_keys[]=local:companion:package:medium:eur").await;
-    let form = format!(
-        "mode=payment&success_url=https://app.example/&line_items[0][price]={}&line_items[0][quantity]=1\
-         &payment_intent_data[metadata][tollgate_stack]=local",
-        prices["data"][0]["id"].as_str().unwrap()
-    );
-    world.stripe_update("/v1/checkout/sessions", &form).await;
-    let sessions = world.stripe("/v1/checkout/sessions?limit=1").await;
-    world.pay(sessions["data"][0]["id"].as_str().unwrap(), PAID).await;
-    let intent = world.event("payment_intent.succeeded").await["data"]["object"]["id"].clone();
-    refund(&world, intent.as_str().unwrap(), None).await;
+    let intent = sold_elsewhere(&world, &[OURS]).await;
+    refund(&world, &intent, None).await;
     let event = world.event("charge.refunded").await;
     deliver(&world, std::slice::from_ref(&event)).await;
     assert_eq!(audited(&world, &event).await, "unclaimed");
-    assert!(world.item("Z#", intent.as_str().unwrap()).await.is_some());
+    assert!(world.item("Z#", &intent).await.is_some());
 }
 
 #[tokio::test]

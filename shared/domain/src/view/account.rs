@@ -17,6 +17,9 @@ use crate::time::{DAY_MS, Time};
 #[derive(Debug, Serialize)]
 pub struct AccountView {
     user: String,
+    /// When its user was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_at: Option<String>,
     plan: CurrentPlan,
     subscriptions: Vec<SubscriptionView>,
     wallet: WalletView,
@@ -106,6 +109,7 @@ pub fn account(account: &Account, shelf: &Shelf, now: Time) -> AccountView {
     });
     AccountView {
         user: account.user.to_string(),
+        closed_at: account.closed.map(Time::rfc3339),
         plan: CurrentPlan::new(in_force, account.at),
         features: features.collect(),
         subscriptions: account

@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
+use super::PaymentView;
 use crate::account::Account;
+use crate::cause::Cause;
 use crate::draft::Draft;
 use crate::entry::{Detail, Entry, Posting};
+use crate::ids::PaymentId;
 use crate::money::Money;
+use crate::payment::PaymentRecord;
 use crate::subscription::Seen;
 use crate::time::Time;
 
@@ -19,6 +23,9 @@ pub struct EntryView {
     kind: &'static str,
     #[serde(flatten)]
     about: About,
+    /// Those that it names, as they stand now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payments: Option<Vec<PaymentView>>,
     postings: Vec<PostingView>,
     available_after: u64,
     held_after: u64,
@@ -39,6 +46,9 @@ struct About {
     hold: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payment: Option<String>,
+    /// Asked back of Stripe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<Money>,
     /// Refunded or disputed of it, in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     reversed_minor: Option<i64>,
@@ -80,11 +90,19 @@ impl EntryView {
             at: entry.at.rfc3339(),
             kind: entry.detail.kind(),
             about: About::of(&entry.detail),
+            payments: None,
             postings: posting_views(&entry.postings, entry.at),
             available_after: entry.after.available.get(),
             held_after: entry.after.held.get(),
             debt_after: entry.after.debt.get(),
         }
+    }
+
+    /// With the payments that it names, as far as they are among those known.
+    pub fn joined(entry: &Entry, known: &[PaymentRecord]) -> EntryView {
+        let find = |id: &PaymentId| known.iter().find(|record| record.payment == *id).map(PaymentView::new);
+        let payments = payments_named(entry).map(|ids| ids.into_iter().filter_map(find).collect());
+        EntryView { payments, ..EntryView::new(entry) }
     }
 
     /// What time has done since the last write and is not journaled yet, if anything.
@@ -97,11 +115,26 @@ impl EntryView {
             at: after.at.rfc3339(),
             kind: "pending",
             about: About::default(),
+            payments: None,
             postings: posting_views(&postings, after.at),
             available_after: balances.available.get(),
             held_after: balances.held.get(),
             debt_after: balances.debt.get(),
         })
+    }
+}
+
+/// The payments that an entry is about; `None` if it is about something else.
+pub fn payments_named(entry: &Entry) -> Option<Vec<&PaymentId>> {
+    match &entry.detail {
+        Detail::Purchase { .. } => match &entry.cause {
+            Cause::Payment(payment) => Some(vec![payment]),
+            _ => None,
+        },
+        Detail::Invoice { payments, .. } => Some(payments.iter().map(|(payment, _)| payment).collect()),
+        Detail::Reversal { payment, .. } => Some(vec![payment]),
+        Detail::Refund(refund) => Some(vec![&refund.payment]),
+        _ => None,
     }
 }
 
@@ -131,6 +164,12 @@ impl About {
                 ..About::default()
             },
             Detail::HoldEnd { hold, .. } => About { hold: Some(hold.to_string()), ..About::default() },
+            Detail::Refund(refund) => About {
+                payment: Some(refund.payment.to_string()),
+                refund: Some(refund.amount),
+                ..About::default()
+            },
+            Detail::Closing { .. } => About::default(),
             Detail::Reversal { payment, item, paid, reversed, .. } => About {
                 item: Some(item.to_string()),
                 paid: Some(*paid),

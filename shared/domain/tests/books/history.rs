@@ -8,6 +8,7 @@ use domain::decide::{Act, Captured, Spend, What};
 use domain::entry::{Entry, Hash};
 use domain::ids::RequestKey;
 use domain::payment::PaymentRow;
+use domain::replay::Replay;
 use domain::reversal::reverse;
 use domain::subscription::Status;
 use domain::time::HOUR_MS;
@@ -16,7 +17,7 @@ use proptest::prelude::*;
 use crate::story::{Story, tokens, weekly};
 
 #[derive(Debug, Clone)]
-enum Turn {
+pub enum Turn {
     Wait(i64),
     Buy,
     Reverse(usize, i64),
@@ -29,7 +30,7 @@ enum Turn {
     End,
 }
 
-fn any_turn() -> impl Strategy<Value = Turn> {
+pub fn any_turn() -> impl Strategy<Value = Turn> {
     let plans = vec![weekly(500), weekly(90), Some(Allowance::Unlimited), None];
     let statuses = vec![Status::Active, Status::PastDue, Status::Unpaid];
     prop_oneof![
@@ -47,14 +48,20 @@ fn any_turn() -> impl Strategy<Value = Turn> {
 }
 
 /// A story with the rows that the table would keep beside it.
-struct Books {
-    story: Story,
-    rows: Vec<PaymentRow>,
+pub struct Books {
+    pub story: Story,
+    pub rows: Vec<PaymentRow>,
     months: i64,
 }
 
 impl Books {
-    fn take(&mut self, turn: &Turn, number: usize) {
+    pub fn new() -> Books {
+        let mut books = Books { story: Story::new(), rows: Vec::new(), months: 0 };
+        books.story.sync();
+        books
+    }
+
+    pub fn take(&mut self, turn: &Turn, number: usize) {
         let story = &mut self.story;
         match turn {
             Turn::Wait(hours) => story.now = story.now.plus_ms(hours * HOUR_MS),
@@ -103,8 +110,7 @@ proptest! {
 
     #[test]
     fn every_state_is_explained_by_its_history(turns in prop::collection::vec(any_turn(), 1..60)) {
-        let mut books = Books { story: Story::new(), rows: Vec::new(), months: 0 };
-        books.story.sync();
+        let mut books = Books::new();
         for (number, turn) in turns.iter().enumerate() {
             books.take(turn, number);
             prop_assert!(books.story.account.lots.iter().all(|lot| !lot.remaining.is_zero()));
@@ -113,13 +119,20 @@ proptest! {
         books.story.touch();
         let (account, journal) = (&books.story.account, &books.story.journal);
         let (mut head, mut causes) = (Hash::START, BTreeMap::new());
+        let mut replay = Replay::new(account.user.clone());
         for (entry, seq) in journal.iter().zip(1..) {
             prop_assert_eq!(entry.seq, seq, "the journal has no gaps");
             prop_assert!(causes.insert(entry.cause.to_string(), seq).is_none(), "{} twice", entry.cause);
             let sealed = entry.clone().seal(head);
             prop_assert_eq!(&Entry::parse(&sealed.body).unwrap(), entry);
             head = sealed.hash;
+            prop_assert_eq!(replay.step(&sealed), Ok(()));
         }
+        prop_assert_eq!(replay.differs(account), None, "told: {:#?}, kept: {:#?}", replay.account, account);
+        let rows: BTreeMap<_, _> =
+            books.rows.iter().map(|row| (row.payment.clone(), row.clone())).collect();
+        replay.payments.retain(|payment, _| rows.contains_key(payment));
+        prop_assert_eq!(&replay.payments, &rows, "the journal tells what became of every payment");
         prop_assert_eq!((account.head, account.seq), (head, journal.len() as u64));
         let totals = books.story.totals();
         let total = |place: &str| totals.get(place).copied().unwrap_or_default();

@@ -1,8 +1,10 @@
 //! What the books come to: lots, holds, reversals and subscriptions, by example and by law.
 
+mod closing;
 mod history;
 mod holds;
 mod lots;
+mod replay;
 mod reversals;
 mod story;
 mod subscriptions;

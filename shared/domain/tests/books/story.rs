@@ -201,8 +201,7 @@ impl Story {
             group: Some("main".to_owned()),
             replaces,
             joins: None,
-            success_url: None,
-            cancel_url: None,
+            urls: None,
         };
         (cause.clone(), self.apply(cause, Act::Checkout(request)))
     }

@@ -12,6 +12,7 @@ use super::{BadItem, Item, keyed, read};
 use crate::grants::Gift;
 use crate::jobs::{Failed, Job, JobRow, Progress};
 use crate::schema::{self, Key};
+use crate::words::{Note, Words};
 
 /// The words about an entry, which go when their user goes.
 #[derive(Serialize, Deserialize)]
@@ -21,12 +22,22 @@ struct NoteItem {
     note: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    success_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancel_url: Option<String>,
     at: Time,
 }
 
-pub fn from_note(user: &UserId, cause: &Cause, note: Option<&str>, email: Option<&str>, at: Time) -> Item {
-    let (note, email) = (note.map(str::to_owned), email.map(str::to_owned));
-    keyed(schema::note(user, cause), &NoteItem { cause: cause.clone(), note, email, at })
+pub fn from_note(user: &UserId, cause: &Cause, words: &Words, at: Time) -> Item {
+    let Words { note, email, success_url, cancel_url } = words.clone();
+    let item = NoteItem { cause: cause.clone(), note, email, success_url, cancel_url, at };
+    keyed(schema::note(user, cause), &item)
+}
+
+pub fn to_note(item: Item) -> Result<Note, BadItem> {
+    let NoteItem { cause, note, email, success_url, cancel_url, at } = read("note", item)?;
+    Ok(Note { cause, words: Words { note, email, success_url, cancel_url }, at })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,6 +47,14 @@ struct PointerItem {
 
 pub fn from_email_pointer(key: Key, user: &UserId) -> Item {
     keyed(key, &PointerItem { user: user.clone() })
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinkItem {}
+
+/// Its key says it all.
+pub fn from_link(key: Key) -> Item {
+    keyed(key, &LinkItem {})
 }
 
 pub fn to_email_owner(item: Item) -> Result<UserId, BadItem> {

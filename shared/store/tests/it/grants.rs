@@ -14,7 +14,7 @@ use domain::time::DAY_MS;
 use serde_json::{Value, json};
 use store::items::{self, Item};
 use store::{
-    Addressee, Applied, DailyCap, Failed, Gift, Given, Job, JobRow, Progress, Read, Recipient, schema,
+    Addressee, Applied, DailyCap, Failed, Gift, Given, Job, JobRow, Progress, Read, Recipient, Words, schema,
 };
 
 use crate::budgets::cost_of;
@@ -97,6 +97,13 @@ fn written() -> BTreeMap<&'static str, Item> {
     let (hash, gift) = (claimant(FIRST).hashes[0], gift("k1", 50));
     let request = gift.request.clone().unwrap();
     let claimed = Account { obs: 1, claimed: claimant(FIRST).mark(), ..Account::new(user()) };
+    let email = Some("ada@app.example".to_owned());
+    let words = Words { email, ..Words::note(Some("sorry".to_owned())) };
+    let urls = Words {
+        success_url: Some("https://app.example/thanks".to_owned()),
+        cancel_url: Some("https://app.example/shop".to_owned()),
+        ..Words::default()
+    };
     [
         ("account that claimed", items::from_account(&claimed)),
         ("bulk job", items::grants::from_job(&job())),
@@ -105,7 +112,8 @@ fn written() -> BTreeMap<&'static str, Item> {
         ("email pointer", items::grants::from_email_pointer(schema::email(&hash), &user())),
         ("entry", granted(Some(operator())).0),
         ("entry before operators were named", granted(None).0),
-        ("note", items::grants::from_note(&user(), &gift.cause, Some("sorry"), Some("ada@app.example"), NOW)),
+        ("note", items::grants::from_note(&user(), &gift.cause, &words, NOW)),
+        ("note of a checkout", items::grants::from_note(&user(), &gift.cause, &urls, NOW)),
         ("promise", items::grants::from_promise(&gift.cause, &request, NOW)),
         ("waiting grant", items::grants::from_waiting(&hash, &gift)),
     ]

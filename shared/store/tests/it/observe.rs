@@ -31,7 +31,7 @@ enum Step {
 }
 
 /// Every order of the steps that keeps each of the lists in its own order.
-fn interleavings(lists: &[Vec<Step>]) -> Vec<Vec<Step>> {
+pub fn interleavings<S: Copy>(lists: &[Vec<S>]) -> Vec<Vec<S>> {
     if lists.iter().all(Vec::is_empty) {
         return vec![Vec::new()];
     }
@@ -126,7 +126,7 @@ async fn ends_as_stripe_does(orders: Vec<Vec<Step>>) {
     println!("{} orders", orders.len());
 }
 
-async fn reset(table: &Table) {
+pub async fn reset(table: &Table) {
     let scan = table.client.scan().table_name(crate::table::TABLE).send().await.unwrap();
     for item in scan.items() {
         if !item["PK"].as_s().unwrap().starts_with('K') {

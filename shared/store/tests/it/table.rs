@@ -14,13 +14,13 @@ use domain::account::Account;
 use domain::catalog::{Allowance, Catalog, Published, Shelf, Window};
 use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Captured, Command, Spend, What};
-use domain::entry::Entry;
+use domain::entry::{Entry, RefundRequest};
 use domain::follow::observe;
 use domain::hold::Hold;
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, RequestKey, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
-use domain::payment::{Envelope, Payment};
+use domain::payment::{Envelope, Payment, RefundReason};
 use domain::request::RequestHash;
 use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status};
 use domain::time::{DAY_MS, MINUTE_MS, Time};
@@ -213,6 +213,25 @@ pub fn purchase(package: &str, number: u32) -> Command {
         cause: Cause::Payment(payment.id.clone()),
         request: None,
         act: Act::Purchase { payment, item, catalog: 1 },
+    }
+}
+
+/// A refund of a part of that, as an operator asks for it.
+pub fn refund(number: u32, amount_minor: i64) -> Command {
+    let operator = UserId::parse("user_2c7YlMnQ0rStUvWxYzA1bC2dE3f").unwrap();
+    let key = RequestKey::parse("3b9d1c52-6e0f-4c8a-b7d4-000000000001").unwrap();
+    let body = serde_json::json!({ "payment": payment_id(number), "amount_minor": amount_minor });
+    let request = RefundRequest {
+        payment: payment_id(number),
+        amount: Money { amount_minor, currency: Currency::parse("eur").unwrap() },
+        reason: Some(RefundReason::RequestedByCustomer),
+        operator: operator.clone(),
+        note: Some("1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".parse().unwrap()),
+    };
+    Command {
+        request: Some(RequestHash::of(Operation::Refund, &[operator.as_str()], &body)),
+        cause: Cause::Request { user: operator, operation: Operation::Refund, key },
+        act: Act::Refund(request),
     }
 }
 

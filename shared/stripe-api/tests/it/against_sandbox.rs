@@ -269,3 +269,14 @@ async fn a_product_can_be_renamed_there_and_back() {
         assert_eq!(proxy::get(&url, "/v1/products/main_medium")["name"], name);
     }
 }
+
+#[tokio::test]
+async fn a_deleted_customer_is_nobodys_and_can_be_deleted_again() {
+    let stripe = stripe("main", &sandbox());
+    let customer = stripe.create_customer(&ada()).await.unwrap();
+    for _ in 0..2 {
+        stripe.delete_customer(&customer).await.unwrap();
+        assert_eq!(stripe.customer_owner(&customer).await.unwrap(), None);
+    }
+    stripe.delete_customer(&CustomerId::parse("cus_never").unwrap()).await.unwrap();
+}

@@ -3,6 +3,7 @@
 mod against_sandbox;
 mod answers;
 mod attempts;
+mod intents;
 mod plans_in_sandbox;
 mod proxy;
 mod reversals;

@@ -12,15 +12,26 @@ pub fn pay(url: &str, session: &str) {
     person(url, &format!("checkout/{session}/pay"), r#"{"card":"4242424242424242"}"#);
 }
 
+/// The same with a card that is declined.
+pub fn is_declined(url: &str, session: &str, card: &str) {
+    let body = format!(r#"{{"card":"{card}"}}"#);
+    let answer = post(url, &format!("checkout/{session}/pay"), &body);
+    assert!(answer.starts_with("HTTP/1.1 402"), "{answer}");
+}
+
 /// Does what a person does, on a page of Stripe's, in its dashboard or at a bank.
 pub fn person(url: &str, path: &str, body: &str) -> serde_json::Value {
+    let answer = post(url, path, body);
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+fn post(url: &str, path: &str, body: &str) -> String {
     let head = format!(
         "POST /_sandbox/{path} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}",
         body.len()
     );
-    let answer = ask(url, &head, body);
-    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    ask(url, &head, body)
 }
 
 pub fn get(url: &str, path: &str) -> serde_json::Value {

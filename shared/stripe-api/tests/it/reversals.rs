@@ -2,8 +2,9 @@
 
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
+use domain::payment::RefundReason;
 use serde_json::{Value, json};
-use stripe_api::{RefundOrder, RefundReason, Reversed};
+use stripe_api::{RefundOrder, Reversed};
 
 use crate::wire::{Step, Wire};
 use crate::{Stripe, StripeError};
@@ -181,22 +182,22 @@ async fn of_a_free_sale_nothing_can_be_reversed_and_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn a_refund_says_who_decided_it_and_has_a_key_of_its_own() {
+async fn a_refund_says_who_decided_it_and_for_which_request_and_has_a_key_of_its_own() {
     let answer = || Step::ok(refund("re_1", 300, "pending").to_string());
     let wire = Wire::play([answer(), answer(), answer()]);
     let stripe = stripe(&wire);
-    let part = RefundOrder {
+    let order = RefundOrder {
         payment: intent(),
-        amount_minor: Some(300),
+        amount_minor: 300,
         reason: Some(RefundReason::RequestedByCustomer),
         operator: "op_7".to_owned(),
+        request: "print_7".to_owned(),
     };
-    let made = stripe.refund(&part, "key").await.unwrap();
+    let made = stripe.create_refund(&order, "key").await.unwrap();
     assert_eq!((made.id.as_str(), made.status.as_str()), ("re_1", "pending"));
     assert_eq!(made.amount, Money { amount_minor: 300, currency: eur() });
-    stripe.refund(&part, "another").await.unwrap();
-    let all = RefundOrder { amount_minor: None, reason: None, ..part };
-    stripe.refund(&all, "key").await.unwrap();
+    stripe.create_refund(&order, "another").await.unwrap();
+    stripe.create_refund(&RefundOrder { reason: None, ..order }, "key").await.unwrap();
 
     let seen = wire.seen();
     assert!(seen[0].head.starts_with("POST /v1/refunds "), "{}", seen[0].head);
@@ -207,12 +208,31 @@ async fn a_refund_says_who_decided_it_and_has_a_key_of_its_own() {
         "reason=requested_by_customer",
         "metadata[tollgate_stack]=main",
         "metadata[tollgate_operator]=op_7",
+        "metadata[tollgate_request]=print_7",
     ] {
         assert!(body.contains(pair), "{pair} is not in {body}");
     }
-    for absent in ["amount", "reason"] {
-        assert!(!seen[2].body.contains(absent), "{absent} is in {}", seen[2].body);
-    }
+    assert!(!seen[2].body.contains("reason"), "{}", seen[2].body);
     let key = |number: usize| seen[number].headers["idempotency-key"].clone();
     assert_eq!((key(0) == key(2), key(0) == key(1)), (true, false));
+}
+
+#[tokio::test]
+async fn a_refund_is_found_by_its_id_or_among_its_payments_by_its_request() {
+    let mut ours = refund("re_2", 20, "failed");
+    ours["metadata"] = json!({"tollgate_request": "print_7"});
+    let wire = Wire::play([
+        list("/v1/refunds", true, json!([refund("re_3", 3, "succeeded")])),
+        list("/v1/refunds", false, json!([ours])),
+        Step::ok(ours.to_string()),
+        Step::status(404).body(r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#),
+    ]);
+    let stripe = stripe(&wire);
+    let found = stripe.refunds(&intent()).await.unwrap();
+    let told: Vec<_> = found.iter().map(|refund| (refund.id.as_str(), refund.request.as_deref())).collect();
+    assert_eq!(told, [("re_3", None), ("re_2", Some("print_7"))]);
+    assert_eq!(stripe.refund("re_2").await.unwrap().as_ref(), Some(&found[1]));
+    assert_eq!(found[1].status, "failed");
+    assert_eq!(stripe.refund("re_none").await.unwrap(), None);
+    assert!(wire.seen()[2].head.starts_with("GET /v1/refunds/re_2 "), "{}", wire.seen()[2].head);
 }

@@ -2,13 +2,13 @@
 
 use domain::ids::{InvoiceId, PaymentId, SubscriptionId};
 use domain::money::{Currency, Money};
-use domain::payment::Envelope;
+use domain::payment::{Envelope, RefundReason};
 use domain::subscription::Status;
-use stripe_api::{RefundOrder, RefundReason, Reversed};
+use stripe_api::{RefundOrder, Reversed};
 
 use crate::against_sandbox::{ada, published, sandbox, stripe};
 use crate::plans_in_sandbox::buy;
-use crate::{CheckoutOrder, Stripe, against_sandbox, proxy};
+use crate::{CheckoutOrder, Stripe, StripeError, against_sandbox, proxy};
 
 fn eur() -> Currency {
     Currency::parse("eur").unwrap()
@@ -24,9 +24,14 @@ async fn bought(stripe: &Stripe, url: &str) -> (CheckoutOrder, PaymentId) {
     (order, session.payment.unwrap().id)
 }
 
-fn order(payment: &PaymentId, amount_minor: Option<i64>) -> RefundOrder {
-    let reason = Some(RefundReason::Duplicate);
-    RefundOrder { payment: payment.clone(), amount_minor, reason, operator: "op".to_owned() }
+fn order(payment: &PaymentId, amount_minor: i64) -> RefundOrder {
+    RefundOrder {
+        payment: payment.clone(),
+        amount_minor,
+        reason: Some(RefundReason::Duplicate),
+        operator: "op".to_owned(),
+        request: format!("print_{amount_minor}"),
+    }
 }
 
 async fn reversed(stripe: &Stripe, payment: &PaymentId) -> (i64, i64) {
@@ -40,16 +45,22 @@ async fn a_payment_is_given_back_in_parts_once_per_key_until_nothing_is_left() {
     let stripe = stripe("main", &url);
     let (_, payment) = bought(&stripe, &url).await;
     assert_eq!(reversed(&stripe, &payment).await, (0, 0));
-    let part = stripe.refund(&order(&payment, Some(500)), "part").await.unwrap();
+    let part = stripe.create_refund(&order(&payment, 500), "part").await.unwrap();
     assert_eq!(part.amount, Money { amount_minor: 500, currency: eur() });
-    assert_eq!(stripe.refund(&order(&payment, Some(500)), "part").await.unwrap(), part);
+    assert_eq!(stripe.create_refund(&order(&payment, 500), "part").await.unwrap(), part);
     assert_eq!(reversed(&stripe, &payment).await, (500, 0));
-    let rest = stripe.refund(&order(&payment, None), "rest").await.unwrap();
+    let too_much = stripe.create_refund(&order(&payment, 1499), "more").await.unwrap_err();
+    assert!(matches!(too_much, StripeError::Refused(_)), "{too_much}");
+    let rest = stripe.create_refund(&order(&payment, 1498), "rest").await.unwrap();
     assert_eq!((rest.amount.amount_minor, rest.status.as_str()), (1498, "succeeded"));
     assert_eq!(reversed(&stripe, &payment).await, (1998, 0));
-    let refused = stripe.refund(&order(&payment, None), "more").await.unwrap_err();
+    let refused = stripe.create_refund(&order(&payment, 1), "again").await.unwrap_err();
     assert_eq!(refused.code(), Some("charge_already_refunded"));
 
+    assert_eq!(stripe.refund(&part.id).await.unwrap().as_ref(), Some(&part));
+    let found = stripe.refunds(&payment).await.unwrap();
+    assert_eq!(found, [rest, part.clone()]);
+    assert_eq!(part.request.as_deref(), Some("print_500"));
     let refund = proxy::get(&url, &format!("/v1/refunds/{}", part.id));
     assert_eq!(refund["metadata"]["tollgate_operator"], "op");
     assert_eq!(refund["metadata"]["tollgate_stack"], "main");
@@ -62,7 +73,7 @@ async fn a_refund_whose_reply_was_lost_is_made_once() {
     let url = sandbox();
     let (_, payment) = bought(&stripe("main", &url), &url).await;
     let forgetful = stripe("main", &proxy::losing_the_first_reply(&url));
-    forgetful.refund(&order(&payment, Some(500)), "part").await.unwrap();
+    forgetful.create_refund(&order(&payment, 500), "part").await.unwrap();
     assert_eq!(reversed(&forgetful, &payment).await, (500, 0));
 }
 
@@ -100,7 +111,7 @@ async fn an_intent_tells_the_same_payment_as_its_session() {
     assert_eq!(payment.paid, Money { amount_minor: 1998, currency: eur() });
     assert_eq!(payment.envelope, Envelope { stack: Some("main".to_owned()), ..order.envelope });
     assert_eq!(stripe.invoice_paid_by(&id).await.unwrap(), None);
-    stripe.refund(&self::order(&id, None), "all").await.unwrap();
+    stripe.create_refund(&self::order(&id, 1998), "all").await.unwrap();
     assert_eq!(stripe.payment(&id).await.unwrap().unwrap(), payment, "it was paid all the same");
 }
 
@@ -121,6 +132,7 @@ async fn what_stripe_does_not_have_is_none() {
     let nothing = PaymentId::parse("pi_none").unwrap();
     assert_eq!(stripe.payment(&nothing).await.unwrap(), None);
     assert_eq!(stripe.reversed(&nothing, eur()).await.unwrap(), None);
+    assert_eq!(stripe.refund("re_none").await.unwrap(), None);
     assert_eq!(stripe.invoice_paid_by(&nothing).await.unwrap(), None);
     assert_eq!(stripe.subscription_of(&InvoiceId::parse("in_none").unwrap()).await.unwrap(), None);
     let nothing = SubscriptionId::parse("sub_none").unwrap();

@@ -1,5 +1,6 @@
 //! Every event in `events/stripe/`, as the books understand it.
 
+mod attempts;
 mod reversals;
 mod subscriptions;
 
@@ -68,7 +69,12 @@ fn every_fixture_is_understood_by_what_its_name_says() {
                 matches!(&fact, Fact::Paid(Sighting { session: None, .. }))
             }
             ["checkout", "session", "completed", "processing", _] => matches!(&fact, Fact::Processing { .. }),
-            ["payment_intent", "succeeded", "invoice", _] => fact == Fact::Stranger,
+            ["payment_intent", _, "invoice", _] => fact == Fact::Stranger,
+            ["payment_intent", _, "ours", _] | ["thin", "payment_intent", ..] => {
+                matches!(&fact, Fact::Attempt { .. })
+            }
+            ["charge", _, "ours" | "invoice", _] => matches!(&fact, Fact::Charge { .. }),
+            ["charge", "updated", "failed", _] => fact == Fact::Other,
             ["checkout", "session", _, "subscription", _]
             | ["customer", "subscription", ..]
             | ["thin", "customer", "subscription", ..] => matches!(&fact, Fact::Subscription { .. }),

@@ -18,7 +18,7 @@ use crate::harness::{COMPANION, Caller, Http, World, eventually};
 use crate::subscribe::{customer, events_of, plan, subscribe, subscription, until_plan};
 
 /// Where Premium brings its tokens with the invoice, not week by week, so that its payment answers for them.
-fn monthly(options: Options) -> Options {
+pub fn monthly(options: Options) -> Options {
     with_catalog(options, &COMPANION.replace("every = \"week\"", "every = \"billing\""))
 }
 
@@ -27,20 +27,20 @@ fn with_catalog(options: Options, text: &str) -> Options {
 }
 
 /// The intent that paid a subscription's latest invoice.
-async fn latest_intent(world: &World, subscription: &str) -> String {
+pub async fn latest_intent(world: &World, subscription: &str) -> String {
     let path = format!("/v1/invoices?subscription={subscription}&status=paid&limit=1&expand[]=data.payments");
     let invoices = world.stripe(&path).await;
     let payment = &invoices["data"][0]["payments"]["data"][0]["payment"];
     payment["payment_intent"].as_str().unwrap_or_else(|| panic!("{invoices}")).to_owned()
 }
 
-async fn status_in_stripe(world: &World, subscription: &str) -> String {
+pub async fn status_in_stripe(world: &World, subscription: &str) -> String {
     let found = world.stripe(&format!("/v1/subscriptions/{subscription}")).await;
     found["status"].as_str().unwrap().to_owned()
 }
 
 /// Subscribed, with the first week's tokens in the account, whether or not events arrive.
-async fn subscribed(world: &World, user: &Caller<'_>) -> String {
+pub async fn subscribed(world: &World, user: &Caller<'_>) -> String {
     let session = subscribe(world, user, "premium").await;
     user.get(&format!("/v1/me/checkout/{session}")).await;
     user.until_available(500).await;
@@ -226,11 +226,18 @@ async fn cut_off(world: &World) -> String {
 }
 
 async fn pass(State((http, stripe)): State<(Http, String)>, request: Request) -> Response {
+    if request.method() == Method::DELETE { unavailable() } else { passed_on(&http, &stripe, request).await }
+}
+
+/// An answer that leaves open what was done, and that nobody should wait for another after.
+pub fn unavailable() -> Response {
+    let unavailable = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
+    unavailable.header("stripe-should-retry", "false").body(Body::empty()).unwrap()
+}
+
+/// What Stripe itself answers.
+pub async fn passed_on(http: &Http, stripe: &str, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    if head.method == Method::DELETE {
-        let refused = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
-        return refused.header("stripe-should-retry", "false").body(Body::empty()).unwrap();
-    }
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let headers = ["authorization", "content-type", "idempotency-key", "stripe-version"];
     let headers: Vec<(&str, &str)> = headers

@@ -10,6 +10,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 pub struct Api {
@@ -39,6 +40,11 @@ impl Api {
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let address = address.trim_end_matches('/').to_owned();
         Ok(Api { client, address, bearer: format!("Bearer {token}") })
+    }
+
+    /// A user's id, or whatever else may have any letters, as a part of a path.
+    pub fn segment(id: &str) -> String {
+        utf8_percent_encode(id, NON_ALPHANUMERIC).to_string()
     }
 
     pub async fn send(
@@ -103,7 +109,7 @@ impl Refused {
     /// Whether the same request may fare better in a moment.
     fn passes(&self) -> bool {
         match self {
-            Refused::Problem { code, .. } => code == "busy",
+            Refused::Problem { code, .. } => code == "busy" || code == "stripe_unavailable",
             Refused::Unreadable(status, _) => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
