@@ -1,6 +1,7 @@
 //! The whole trip, through HTTP, against the real stack on free ports.
 
 mod account;
+mod any_request;
 mod attempts;
 mod catalog;
 mod checkout;
