@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
@@ -9,6 +12,7 @@ use simulator::simulation::{Tally, run};
 
 /// Attacks the ledger with everything that can go wrong, seed by seed.
 #[derive(Parser)]
+#[command(name = "simulator", version)]
 struct Args {
     /// How many seeds to run
     #[arg(long, default_value_t = 100)]
@@ -21,31 +25,68 @@ struct Args {
     seed: u64,
 }
 
+/// What all threads have come to.
+#[derive(Default)]
+struct Outcome {
+    all: Tally,
+    /// The lowest seed that failed, and how.
+    broken: Option<(u64, String)>,
+}
+
 fn main() -> ExitCode {
-    let Args { seeds, steps, seed: first } = Args::parse();
+    let args = Args::parse();
     let started = Instant::now();
-    let mut all = Tally::default();
-    for seed in first..first.saturating_add(seeds) {
-        match run(seed, steps) {
-            Ok(tally) => all.add(tally),
-            Err(broken) => {
-                eprintln!("\nseed {seed}, {broken}");
-                eprintln!(
-                    "again: cargo run --release -p simulator -- --seeds 1 --steps {steps} --seed {seed}"
-                );
-                return ExitCode::FAILURE;
-            }
+    let outcome = run_all(&args, started);
+    match outcome.broken {
+        None => {
+            print(&outcome.all, started);
+            ExitCode::SUCCESS
         }
-        progress(all.seeds, seeds, started);
+        Some((seed, how)) => {
+            println!("\nseed {seed}, {how}");
+            println!(
+                "again: cargo run --release -p simulator -- --seeds 1 --steps {} --seed {seed}",
+                args.steps
+            );
+            ExitCode::FAILURE
+        }
     }
-    print(&all, started);
-    ExitCode::SUCCESS
+}
+
+/// A seed runs on one thread, so that it runs the same again; there is a thread for each core.
+fn run_all(args: &Args, started: Instant) -> Outcome {
+    let (next, last) = (AtomicU64::new(args.seed), args.seed.saturating_add(args.seeds));
+    let outcome = Mutex::new(Outcome::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= last {
+                return;
+            }
+            let ran = run(seed, args.steps);
+            let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            match ran {
+                Ok(tally) => outcome.all.add(tally),
+                Err(how) => {
+                    next.store(last, Ordering::Relaxed);
+                    if outcome.broken.as_ref().is_none_or(|(other, _)| seed < *other) {
+                        outcome.broken = Some((seed, how.to_string()));
+                    }
+                }
+            }
+            progress(outcome.all.seeds, args.seeds, started);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn progress(done: u64, of: u64, started: Instant) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         let seconds = started.elapsed().as_secs();
+        // Nothing depends on whether anybody sees it.
         drop(write!(stderr, "\r{done} of {of} seeds, {seconds} s").and_then(|()| stderr.flush()));
     }
 }
@@ -60,11 +101,11 @@ fn print(all: &Tally, started: Instant) {
         println!("  {count:>9}  {fault}");
     }
     let (operations, faults) = (all.operations.values().sum::<u64>(), all.faults.values().sum::<u64>());
-    let (seeds, steps, entries) = (all.seeds, all.steps, all.entries);
-    let (points, seconds) = (all.crashed_at.len(), started.elapsed().as_secs());
-    println!("killed at {points} distinct await points");
+    let Tally { seeds, steps, entries, .. } = all;
+    println!("killed at {} distinct await points", all.crashed_at.len());
     println!(
         "simulator: {seeds} seeds, {steps} steps, {operations} operations, {faults} faults, {entries} entries, \
-         {seconds} s, ok"
+         {} s, ok",
+        started.elapsed().as_secs()
     );
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::books::Books;
 use crate::clients::{Aim, Ask, Held, Sale};
 use crate::crash::{Ended, Mortal, Point};
-use crate::faults::{Fault, Faults};
+use crate::faults::Fault;
 use crate::mail::{Letter, Mail, batch};
 use crate::people;
 use crate::witness::{self, Witness};
@@ -73,8 +73,17 @@ pub struct Simulation {
     tally: Tally,
 }
 
-/// Runs one seed. The error says what was broken, and when.
+/// Runs one seed. The error says what was broken, and when. A panic of the ledger's own is one too.
 pub fn run(seed: u64, steps: u64) -> Result<Tally, Failure> {
+    let ran = std::panic::catch_unwind(|| run_to_the_end(seed, steps));
+    ran.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(format!("it panicked: {}", text.unwrap_or("without a message")).into())
+    })
+}
+
+fn run_to_the_end(seed: u64, steps: u64) -> Result<Tally, Failure> {
     // The functions draw their jitter from this thread's dice.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
@@ -336,9 +345,4 @@ fn in_threes(acts: Vec<Act>) -> Vec<Vec<Act>> {
         }
     }
     groups
-}
-
-/// So that a seed's own faults can be read from outside.
-pub fn rates(seed: u64) -> crate::faults::Rates {
-    Faults::new(seed).rates()
 }

@@ -167,3 +167,14 @@ fn the_release_profile_unwinds() {
     let release = release.split("\n[").next().unwrap_or_default();
     assert!(release.contains("panic = \"unwind\"") && !release.contains("lto"), "{release}");
 }
+
+#[test]
+fn no_function_can_be_broken_on_purpose() {
+    for function in FUNCTIONS {
+        let arguments = ["tree", "--locked", "--edges", "normal,features", "--prefix", "none", "--package"];
+        let output = Command::new(env!("CARGO")).args(arguments).arg(function).output().expect("cargo runs");
+        let text = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
+        assert!(text.contains("domain feature"), "{function}: {text}");
+        assert!(!text.contains("mutants"), "{function} enables the mutants");
+    }
+}

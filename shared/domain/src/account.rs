@@ -6,6 +6,7 @@ use crate::hold::Hold;
 use crate::ids::{CustomerId, PlanId, UserId};
 use crate::lot::{Balances, Lot};
 use crate::money::Tokens;
+use crate::mutants::Mutant;
 use crate::privacy::EmailMark;
 use crate::subscription::{Opening, Subscription};
 use crate::time::Time;
@@ -103,6 +104,9 @@ impl Account {
     pub(crate) fn sort_lots(&mut self) {
         let Account { lots, subscriptions, .. } = self;
         lots.sort_by(|a, b| a.burn_order(subscriptions).cmp(&b.burn_order(subscriptions)));
+        if Mutant::BurnOrderReversed.lives() {
+            lots.reverse();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::ids::{ActionId, FeatureId, HoldId, RequestKey, UserId};
 use crate::item::Item;
 use crate::lot::{Lot, LotId, Source};
 use crate::money::Tokens;
+use crate::mutants::Mutant;
 use crate::payment::{Payment, PaymentRow};
 use crate::privacy::KeyedHash;
 use crate::request::RequestHash;
@@ -271,7 +272,7 @@ fn end_hold(draft: &mut Draft, id: &HoldId, wanted: Captured, key: &RequestKey) 
         Captured::Tokens(tokens) if tokens > held => return Err(Refusal::BeyondHold { held }),
         Captured::Tokens(tokens) => tokens,
     };
-    let hold = holds.remove(index);
+    let hold = if Mutant::HoldResolvedTwice.lives() { holds[index].clone() } else { holds.remove(index) };
     draft.capture(hold, captured);
     let returned = held.saturating_sub(captured);
     Ok(Detail::HoldEnd { hold: id.clone(), captured, returned, key: key.clone() })

@@ -6,6 +6,7 @@ use crate::entry::{Counted, Detail, Entry, Opened, Place, Posting, Sealed};
 use crate::hold::Hold;
 use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::Tokens;
+use crate::mutants::Mutant;
 use crate::request::RequestHash;
 use crate::subscription::{Due, Subscription};
 use crate::time::Time;
@@ -60,6 +61,9 @@ impl Draft {
     }
 
     fn lapse(&mut self, until: Time) {
+        if Mutant::ExpiryIgnored.lives() {
+            return;
+        }
         self.account.sort_lots();
         let Account { lots, subscriptions, .. } = &mut self.account;
         let lapsed: Vec<Lot> =
@@ -77,7 +81,7 @@ impl Draft {
         else {
             return Tokens::ZERO;
         };
-        if giver.seen.end().is_some_and(|ended| ended <= end) {
+        if giver.seen.end().is_some_and(|ended| ended <= end) || Mutant::RolloverLost.lives() {
             return Tokens::ZERO;
         }
         let (cap, into) = (giver.seen.rollover(), LotId::rollover(&giver.seen.id));
@@ -157,6 +161,9 @@ impl Draft {
     }
 
     fn pay_debt(&mut self, from: Place, tokens: Tokens, at: Time) -> Tokens {
+        if Mutant::DebtForgotten.lives() {
+            return Tokens::ZERO;
+        }
         let paid = tokens.min(self.account.debt);
         self.account.debt = self.account.debt.saturating_sub(paid);
         self.post_at(at, from, Place::Debt, paid, None);

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod item;
 pub mod lot;
 pub mod money;
+pub mod mutants;
 pub mod payment;
 pub mod privacy;
 pub mod replay;

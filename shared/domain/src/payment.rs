@@ -6,6 +6,7 @@ use crate::ids::{ChargeId, CheckoutId, CustomerId, InvoiceId, PaymentId, UserId}
 use crate::item::Item;
 use crate::lot::{LotId, Source};
 use crate::money::{Money, Tokens};
+use crate::mutants::Mutant;
 use crate::time::Time;
 
 /// Money that arrived. Only what both a Checkout session and its payment intent carry,
@@ -225,10 +226,14 @@ impl PaymentRow {
     /// How many tokens a reversal of so much takes back: its share, and everything when nothing is left.
     pub(crate) fn to_take(&self, reversed_minor: i64) -> Tokens {
         let (reversed, paid) = (i128::from(reversed_minor), i128::from(self.paid.amount_minor));
+        let granted = match Mutant::BonusKept.lives() {
+            true => self.funded.first().map_or(Tokens::ZERO, |lot| lot.tokens),
+            false => self.granted,
+        };
         if reversed >= paid {
-            return self.granted;
+            return granted;
         }
-        let share = i128::from(self.granted.get()) * reversed / paid;
+        let share = i128::from(granted.get()) * reversed / paid;
         u64::try_from(share).ok().and_then(Tokens::new).unwrap_or(Tokens::ZERO)
     }
 

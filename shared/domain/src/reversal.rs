@@ -7,6 +7,7 @@ use crate::draft::Draft;
 use crate::entry::Detail;
 use crate::lot::{LotId, Source};
 use crate::money::Tokens;
+use crate::mutants::Mutant;
 use crate::payment::{PaymentRow, PaymentStatus};
 use crate::time::Time;
 
@@ -19,7 +20,10 @@ pub fn reverse(account: &Account, row: &PaymentRow, reversed_minor: i64, now: Ti
     if reversed_minor == row.reversed_minor {
         return None;
     }
-    let taken = row.to_take(reversed_minor);
+    let taken = match Mutant::RefundByDelta.lives() {
+        true => row.taken.saturating_add(row.to_take(reversed_minor)),
+        false => row.to_take(reversed_minor),
+    };
     let mut draft = account.advance(now);
     if taken > row.taken {
         claw_back(&mut draft, row, taken.saturating_sub(row.taken));

@@ -1,9 +1,11 @@
 //! Reading requests and writing replies.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::cause::{Cause, Operation};
 use domain::ids::{RequestKey, UserId};
+use domain::mutants::Mutant;
 use domain::privacy::PrivacyKeys;
 use domain::request::RequestHash;
 use lambda_http::http::{HeaderValue, StatusCode, header};
@@ -131,7 +133,12 @@ pub fn required_key(request: &Request) -> Result<RequestKey, Problem> {
     idempotency_key(request)?.ok_or_else(|| Problem::new(Code::MissingIdempotencyKey, missing))
 }
 
-pub fn once_by(key: RequestKey, user: &UserId, operation: Operation, body: &Value) -> Once {
+pub fn once_by(mut key: RequestKey, user: &UserId, operation: Operation, body: &Value) -> Once {
+    if Mutant::RetryWithNewCause.lives() {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        key = RequestKey::parse(format!("{key}-{call}")).unwrap_or(key);
+    }
     let hash = RequestHash::of(operation, &[user.as_str()], body);
     Once { cause: Cause::Request { user: user.clone(), operation, key: key.clone() }, key, hash }
 }

@@ -3,6 +3,8 @@
 use domain::cause::Cause;
 use domain::decide::{Act, Command, Refusal};
 use domain::entry::{Detail, Entry};
+use domain::ids::PaymentId;
+use domain::mutants::Mutant;
 use domain::payment::Payment;
 use domain::time::Time;
 use store::Applied;
@@ -43,7 +45,11 @@ impl Settle {
             return self.unclaimed_payment(payment, "unknown catalog version", seen_in, now).await;
         }
         let act = Act::Purchase { payment: payment.clone(), item, catalog: version };
-        let command = Command { cause: Cause::Payment(payment.id.clone()), request: None, act };
+        let mut cause = Cause::Payment(payment.id.clone());
+        if Mutant::DedupeByEventId.lives() {
+            cause = PaymentId::parse(format!("pi_{seen_in}")).map_or(cause, Cause::Payment);
+        }
+        let command = Command { cause, request: None, act };
         match self.store.apply(&user, &command, &self.catalogs, now).await? {
             Applied::Done(entry) => Ok(Fulfilled::Credited(entry)),
             Applied::Before(entry) => {
