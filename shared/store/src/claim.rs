@@ -120,8 +120,11 @@ impl Store {
     pub async fn waiting_for(&self, user: &UserId, claimant: &Claimant) -> Result<Vec<Gift>, StoreError> {
         let mut waiting = Vec::new();
         for hash in &claimant.hashes {
-            let (pointers, gifts): (Vec<Item>, Vec<Item>) =
-                self.under(hash, "", Read::Eventual).await?.into_iter().partition(is_pointer);
+            let (pointers, gifts): (Vec<Item>, Vec<Item>) = self
+                .under(schema::email(hash).pk, "", Read::Eventual)
+                .await?
+                .into_iter()
+                .partition(is_pointer);
             let mut owners = pointers.into_iter().map(items::grants::to_email_owner);
             let owner = owners.next().transpose()?;
             if owner.is_none_or(|owner| owner == *user) {
@@ -133,36 +136,8 @@ impl Store {
     }
 
     pub(crate) async fn waiting(&self, hash: &KeyedHash) -> Result<Vec<Gift>, StoreError> {
-        let items = self.under(hash, schema::WAITING, Read::Consistent).await?;
+        let items = self.under(schema::email(hash).pk, schema::WAITING, Read::Consistent).await?;
         Ok(items.into_iter().map(items::grants::to_waiting).collect::<Result<_, _>>()?)
-    }
-
-    /// Everything under an email, its pointer included if that begins so.
-    async fn under(&self, hash: &KeyedHash, begins: &str, read: Read) -> Result<Vec<Item>, StoreError> {
-        let (mut found, mut from) = (Vec::new(), None);
-        loop {
-            let mut query = self
-                .db
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("PK = :email")
-                .expression_attribute_values(":email", AttributeValue::S(schema::email(hash).pk))
-                .consistent_read(read == Read::Consistent)
-                .set_exclusive_start_key(from)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            if !begins.is_empty() {
-                query = query
-                    .key_condition_expression("PK = :email AND begins_with(SK, :begins)")
-                    .expression_attribute_values(":begins", AttributeValue::S(begins.to_owned()));
-            }
-            let answer = query.send().await.map_err(StoreError::of)?;
-            self.meter.read(answer.consumed_capacity());
-            found.extend(answer.items.unwrap_or_default());
-            from = answer.last_evaluated_key;
-            if from.is_none() {
-                return Ok(found);
-            }
-        }
     }
 
     pub(crate) async fn delete(&self, Key { pk, sk }: Key) -> Result<(), StoreError> {

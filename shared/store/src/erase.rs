@@ -169,28 +169,15 @@ impl Store {
     }
 
     async fn kept(&self, user: &UserId) -> Result<Option<Kept>, StoreError> {
-        let (mut kept, mut found, mut start) = (Kept::default(), 0, None);
-        loop {
-            let query = self
-                .db
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("PK = :user")
-                .expression_attribute_values(":user", AttributeValue::S(schema::partition_of(user)))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let answer = query.send().await.map_err(StoreError::of)?;
-            self.meter.read(answer.consumed_capacity());
-            for item in answer.items.unwrap_or_default() {
-                found += 1;
-                kept.add(user, item)?;
-            }
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok((found > 0).then_some(kept));
-            }
+        let items = self.under(schema::partition_of(user), "", Read::Consistent).await?;
+        if items.is_empty() {
+            return Ok(None);
         }
+        let mut kept = Kept::default();
+        for item in items {
+            kept.add(user, item)?;
+        }
+        Ok(Some(kept))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Many grants at once: a job's rows in chunks, and how far it has come.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::cause::{Cause, Subject};
 use domain::ids::{JobId, UserId};
 use domain::money::Tokens;
@@ -131,26 +131,10 @@ impl Store {
         before: &Progress,
         after: &Progress,
     ) -> Result<bool, StoreError> {
-        let put = self
-            .db
-            .put_item()
-            .table_name(&*self.table)
-            .set_item(Some(items::from_progress(schema::job_progress(job), after)))
-            .condition_expression("attribute_not_exists(PK) OR done = :done")
-            .expression_attribute_values(":done", AttributeValue::N(before.done.to_string()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        match put.send().await {
-            Ok(answer) => {
-                self.meter.wrote(answer.consumed_capacity());
-                Ok(true)
-            }
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(StoreError::of(error)),
-        }
+        let item = items::from_progress(schema::job_progress(job), after);
+        let done = AttributeValue::N(before.done.to_string());
+        let values = Some([(":done".to_owned(), done)].into());
+        self.put_if(item, "attribute_not_exists(PK) OR done = :done", values).await
     }
 }
 

@@ -182,12 +182,18 @@ impl Store {
 
     /// Puts an item that nobody has put before. `false` means that somebody has.
     async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
+        self.put_if(item, "attribute_not_exists(PK)", None).await
+    }
+
+    /// Puts an item on a condition, with the condition's values. `false` means that it did not hold.
+    async fn put_if(&self, item: Item, condition: &str, values: Option<Item>) -> Result<bool, StoreError> {
         let put = self
             .db
             .put_item()
             .table_name(&*self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(PK)")
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         match put.send().await {
             Ok(answer) => {
@@ -200,6 +206,34 @@ impl Store {
                 Ok(false)
             }
             Err(error) => Err(StoreError::of(error)),
+        }
+    }
+
+    /// Everything of a partition whose sort key begins so.
+    async fn under(&self, pk: String, begins: &str, read: Read) -> Result<Vec<Item>, StoreError> {
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let mut query = self
+                .db
+                .query()
+                .table_name(&*self.table)
+                .key_condition_expression("PK = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
+                .consistent_read(read == Read::Consistent)
+                .set_exclusive_start_key(start)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            if !begins.is_empty() {
+                query = query
+                    .key_condition_expression("PK = :pk AND begins_with(SK, :begins)")
+                    .expression_attribute_values(":begins", AttributeValue::S(begins.to_owned()));
+            }
+            let answer = query.send().await.map_err(StoreError::of)?;
+            self.meter.read(answer.consumed_capacity());
+            found.extend(answer.items.unwrap_or_default());
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
         }
     }
 }

@@ -93,25 +93,7 @@ impl Store {
     }
 
     async fn payments_of(&self, user: &UserId) -> Result<Vec<PaymentRecord>, StoreError> {
-        let (mut found, mut start) = (Vec::new(), None);
-        loop {
-            let query = self
-                .db
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("PK = :user AND begins_with(SK, :payments)")
-                .expression_attribute_values(":user", AttributeValue::S(schema::partition_of(user)))
-                .expression_attribute_values(":payments", AttributeValue::S(schema::PAYMENTS.to_owned()))
-                .set_exclusive_start_key(start)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let answer = query.send().await.map_err(StoreError::of)?;
-            self.meter.read(answer.consumed_capacity());
-            found.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return to_records(found);
-            }
-        }
+        to_records(self.under(schema::partition_of(user), schema::PAYMENTS, Read::Eventual).await?)
     }
 
     /// What one shard of the index has after a place, newest first: more than `limit`, or all there is. The index
