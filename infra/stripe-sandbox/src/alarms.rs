@@ -4,7 +4,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::failure::Answer;
 use crate::tx::Tx;
-use crate::{charges, checkout, disputes, invoices, refunds, renewals, subscriptions};
+use crate::{
+    charges, checkout, coupons, discounts, disputes, intents, invoices, payments, promotions, refunds,
+    renewals, schedules, subscriptions,
+};
 
 pub struct Alarm {
     kind: String,
@@ -27,8 +30,13 @@ pub fn ring(tx: &Tx, alarm: &Alarm) -> Answer<()> {
     match alarm.kind.as_str() {
         charges::KIND => disputes::course::begin_by_card(tx, &alarm.id),
         checkout::KIND => checkout::expire_on_time(tx, &alarm.id),
+        payments::KIND => intents::settlement::on_time(tx, &alarm.id),
         invoices::KIND => renewals::go_on_with_invoice(tx, &alarm.id),
+        coupons::KIND => coupons::expire(tx, &alarm.id),
+        discounts::KIND => discounts::end_on_time(tx, &alarm.id),
+        promotions::KIND => promotions::expire(tx, &alarm.id),
         disputes::KIND => disputes::course::decide(tx, &alarm.id),
+        schedules::KIND => schedules::course::go_on(tx, &alarm.id),
         refunds::KIND => refunds::go_on(tx, &alarm.id),
         subscriptions::KIND => renewals::go_on_with_subscription(tx, &alarm.id),
         other => {

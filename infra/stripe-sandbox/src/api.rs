@@ -1,5 +1,7 @@
 //! The one door to `/v1`: key, parameters, idempotency, routing, expansion, and the shape of every answer.
 
+mod subscribing;
+
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
 use base64::Engine;
@@ -9,12 +11,15 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use crate::call::Call;
+use crate::endpoints;
 use crate::expand::expand;
 use crate::failure::{Answer, Failure};
 use crate::params::Params;
+use crate::portal::{configurations, sessions};
 use crate::tx::{API_VERSION, Cause, Reply, Tx};
 use crate::{Sandbox, charges, checkout, customers, disputes, events, form, ids, invoices, methods};
-use crate::{payments, prices, products, refunds, subscriptions};
+use crate::{intents, mandates, publishable, setups};
+use crate::{payments, prices, products, refunds, versions};
 
 const KEYS_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -24,6 +29,8 @@ struct Request {
     fields: Map<String, Value>,
     key: Option<String>,
     id: String,
+    /// It came with a publishable key.
+    by_page: bool,
 }
 
 pub struct Response {
@@ -33,10 +40,20 @@ pub struct Response {
 }
 
 pub fn answer(sandbox: &Sandbox, method: Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Response {
+    if method == Method::OPTIONS {
+        return publishable::preflight();
+    }
     let id = format!("req_{}", ids::random(14));
     let version = header(headers, "stripe-version").unwrap_or(API_VERSION).to_owned();
     let mut response = match request(sandbox, method, uri, headers, body, &id) {
-        Ok(request) => execute(sandbox, &request),
+        Ok(request) => {
+            let mut response = execute(sandbox, &request);
+            if request.by_page {
+                // A page is served from elsewhere.
+                response.headers.push(("access-control-allow-origin", "*".to_owned()));
+            }
+            response
+        }
         Err(failure) => refusal(&failure),
     };
     response.headers.push(("request-id", id));
@@ -55,28 +72,33 @@ fn request(
     body: &Bytes,
     id: &str,
 ) -> Answer<Request> {
-    authorize(headers, sandbox.secret_key())?;
     let json = header(headers, "content-type").is_some_and(|kind| kind.starts_with("application/json"));
     if json && !body.is_empty() {
         return Err(Failure::invalid("The body must be application/x-www-form-urlencoded."));
     }
     let mut fields = form::parse(uri.query().unwrap_or_default());
     fields.extend(form::parse(&String::from_utf8_lossy(body)));
+    let by_page = authorize(headers, &fields, sandbox.secret_key())?;
+    versions::check(header(headers, "stripe-version"), uri.path(), &fields)?;
     let key = header(headers, "idempotency-key").filter(|_| method == Method::POST).map(str::to_owned);
     if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > 255) {
         return Err(Failure::invalid("An idempotency key has between 1 and 255 characters."));
     }
-    Ok(Request { method, path: uri.path().to_owned(), fields, key, id: id.to_owned() })
+    Ok(Request { method, path: uri.path().to_owned(), fields, key, id: id.to_owned(), by_page })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// `Bearer <key>`, or `Basic` with the key as the user name.
-fn authorize(headers: &HeaderMap, secret_key: &str) -> Answer<()> {
+/// `Bearer <key>`, or `Basic` with the key as the user name; a page may give its own as `key`. Whether it is a
+/// page's.
+fn authorize(headers: &HeaderMap, fields: &Map<String, Value>, secret_key: &str) -> Answer<bool> {
     let given = header(headers, "authorization").unwrap_or_default();
     let key = match given.split_once(' ') {
+        None if fields.get("key").and_then(Value::as_str).is_some_and(publishable::is_key) => {
+            return Ok(true);
+        }
         Some(("Bearer", key)) => key.trim().to_owned(),
         Some(("Basic", encoded)) => {
             let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
@@ -89,7 +111,10 @@ fn authorize(headers: &HeaderMap, secret_key: &str) -> Answer<()> {
         }
     };
     if key == secret_key {
-        return Ok(());
+        return Ok(false);
+    }
+    if publishable::is_key(&key) {
+        return Ok(true);
     }
     let shown: String = key.chars().take(8).collect();
     Err(Failure::unauthorized(format!("Invalid API Key provided: {shown}****")))
@@ -182,6 +207,17 @@ fn pretty(body: &Value) -> String {
     format!("{body:#}")
 }
 
+/// What a page does for a person, as the API does it for a shop. `fields` are as a form's: objects, lists and
+/// strings.
+pub fn within(tx: &Tx, method: Method, path: &str, fields: Value) -> Answer<Reply> {
+    let fields = match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let (path, id) = (format!("/v1/{path}"), String::new());
+    route(tx, &Request { method, path, fields, key: None, id, by_page: false })
+}
+
 fn route(tx: &Tx, request: &Request) -> Answer<Reply> {
     let mut params = Params::new(request.fields.clone());
     let paths = params.texts("expand")?.unwrap_or_default();
@@ -192,7 +228,10 @@ fn route(tx: &Tx, request: &Request) -> Answer<Reply> {
         .map(|part| percent_decode_str(part).decode_utf8_lossy().into())
         .collect();
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
-    let mut reply = dispatch(tx, request, &segments, params)?;
+    let mut reply = match request.by_page {
+        true => publishable::answer(tx, request.method.as_str(), &segments, params)?,
+        false => dispatch(tx, request, &segments, params)?,
+    };
     if reply.status == 200 {
         expand(tx, &mut reply.body, &paths)?;
     }
@@ -241,10 +280,13 @@ fn dispatch_billing<'a>(
     segments: &[&'a str],
 ) -> Answer<Reply> {
     let body = match (request.method.as_str(), segments) {
+        ("POST", ["payment_intents"]) => return intents::create(call("")),
         ("GET", ["payment_intents"]) => payments::list(call("")),
         ("GET", ["payment_intents", "search"]) => payments::search(call("")),
         ("GET", ["payment_intents", id]) => payments::retrieve(call(id)),
-        ("POST", ["payment_intents", id, "cancel"]) => payments::cancel_by_request(call(id)),
+        ("POST", ["payment_intents", id]) => intents::update(call(id)),
+        ("POST", ["payment_intents", id, "confirm"]) => return intents::confirm(call(id)),
+        ("POST", ["payment_intents", id, "cancel"]) => intents::cancel(call(id)),
         ("GET", ["charges"]) => charges::list(call("")),
         ("GET", ["charges", id]) => charges::retrieve(call(id)),
 
@@ -259,16 +301,6 @@ fn dispatch_billing<'a>(
         ("POST", ["disputes", id]) => disputes::update(call(id)),
         ("POST", ["disputes", id, "close"]) => disputes::close(call(id)),
 
-        ("GET", ["payment_methods", id]) => methods::retrieve(call(id)),
-        ("POST", ["payment_methods", id, "attach"]) => methods::attach(call(id)),
-        ("GET", ["customers", id, "payment_methods"]) => methods::list_of_customer(call(id)),
-
-        ("POST", ["subscriptions"]) => subscriptions::create::create(call("")),
-        ("GET", ["subscriptions"]) => subscriptions::list(call("")),
-        ("GET", ["subscriptions", id]) => subscriptions::retrieve(call(id)),
-        ("POST", ["subscriptions", id]) => subscriptions::change::change(call(id)),
-        ("DELETE", ["subscriptions", id]) => subscriptions::cancel(call(id)),
-
         ("GET", ["invoices"]) => invoices::list(call("")),
         ("GET", ["invoices", id]) => invoices::retrieve(call(id)),
         ("GET", ["invoices", id, "lines"]) => invoices::list_lines(call(id)),
@@ -279,7 +311,62 @@ fn dispatch_billing<'a>(
 
         ("GET", ["events"]) => events::list(call("")),
         ("GET", ["events", id]) => events::retrieve(call(id)),
-        (method, _) => return Err(Failure::unknown_url(method, &request.path)),
+        _ => return dispatch_methods(call, request, segments),
+    };
+    body.map(Reply::from)
+}
+
+/// What is paid with.
+fn dispatch_methods<'a>(
+    call: impl FnOnce(&'a str) -> Call<'a>,
+    request: &Request,
+    segments: &[&'a str],
+) -> Answer<Reply> {
+    let body = match (request.method.as_str(), segments) {
+        ("POST", ["payment_methods"]) => methods::create(call("")),
+        ("GET", ["payment_methods"]) => methods::list(call("")),
+        ("GET", ["payment_methods", id]) => methods::retrieve(call(id)),
+        ("POST", ["payment_methods", id]) => methods::update(call(id)),
+        ("POST", ["payment_methods", id, "attach"]) => methods::attach(call(id)),
+        ("POST", ["payment_methods", id, "detach"]) => methods::detach(call(id)),
+        ("GET", ["customers", id, "payment_methods"]) => methods::list_of_customer(call(id)),
+        ("GET", ["customers", id, "payment_methods", method]) => {
+            methods::retrieve_of_customer(call(id), method)
+        }
+        ("GET", ["mandates", id]) => mandates::retrieve(call(id)),
+
+        ("POST", ["setup_intents"]) => return setups::create(call("")),
+        ("GET", ["setup_intents"]) => setups::list(call("")),
+        ("GET", ["setup_intents", id]) => setups::retrieve(call(id)),
+        ("POST", ["setup_intents", id]) => setups::update(call(id)),
+        ("POST", ["setup_intents", id, "confirm"]) => return setups::confirm(call(id)),
+        ("POST", ["setup_intents", id, "cancel"]) => setups::cancel(call(id)),
+
+        _ => return dispatch_portal(call, request, segments),
+    };
+    body.map(Reply::from)
+}
+
+/// What customers do by themselves, and where events go.
+fn dispatch_portal<'a>(
+    call: impl FnOnce(&'a str) -> Call<'a>,
+    request: &Request,
+    segments: &[&'a str],
+) -> Answer<Reply> {
+    let body = match (request.method.as_str(), segments) {
+        ("POST", ["billing_portal", "configurations"]) => configurations::create(call("")),
+        ("GET", ["billing_portal", "configurations"]) => configurations::list(call("")),
+        ("GET", ["billing_portal", "configurations", id]) => configurations::retrieve(call(id)),
+        ("POST", ["billing_portal", "configurations", id]) => configurations::update(call(id)),
+        ("POST", ["billing_portal", "sessions"]) => sessions::create(call("")),
+
+        ("POST", ["webhook_endpoints"]) => endpoints::create(call("")),
+        ("GET", ["webhook_endpoints"]) => endpoints::list(call("")),
+        ("GET", ["webhook_endpoints", id]) => endpoints::retrieve(call(id)),
+        ("POST", ["webhook_endpoints", id]) => endpoints::update(call(id)),
+        ("DELETE", ["webhook_endpoints", id]) => endpoints::delete(call(id)),
+
+        _ => return subscribing::dispatch(call, request, segments),
     };
     body.map(Reply::from)
 }

@@ -11,6 +11,7 @@ use crate::tx::Tx;
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mode {
     Payment,
+    Setup,
     Subscription,
 }
 
@@ -18,6 +19,7 @@ impl Mode {
     pub fn name(self) -> &'static str {
         match self {
             Self::Payment => "payment",
+            Self::Setup => "setup",
             Self::Subscription => "subscription",
         }
     }
@@ -28,6 +30,17 @@ pub struct Cart {
     pub currency: String,
     /// Due now: a trial costs nothing yet.
     pub total: i64,
+}
+
+impl Cart {
+    /// Where a way to pay is only saved, in whatever currency that is for.
+    pub fn empty(params: &mut Params) -> Answer<Self> {
+        let currency = params.currency("currency")?;
+        if currency.is_none() && !params.has("payment_method_types") {
+            return Err(Failure::missing_param("currency"));
+        }
+        Ok(Self { items: Vec::new(), currency: currency.unwrap_or_default(), total: 0 })
+    }
 }
 
 const PRICE_DATA: [&str; 7] = [
@@ -58,10 +71,7 @@ pub fn priced(tx: &Tx, params: &mut Params, mode: Mode, is_trial: bool) -> Answe
     }
     let total = items.iter().try_fold(0_i64, |sum, item| sum.checked_add(item["amount_total"].as_i64()?));
     let total = total.filter(|total| *total <= MOST).ok_or_else(too_large)?;
-    if (1..least(&currency)).contains(&total) {
-        let message = format!("The total must be at least {} {currency} minor units.", least(&currency));
-        return Err(Failure::invalid(message).code("amount_too_small"));
-    }
+    check_least(total, &currency)?;
     Ok(Cart { items, currency, total })
 }
 
@@ -148,6 +158,14 @@ fn inline_price(tx: &Tx, mut data: Params) -> Answer<Value> {
     let price = prices::insert(tx, &mut data, &product)?;
     data.finish()?;
     Ok(price)
+}
+
+pub fn check_least(total: i64, currency: &str) -> Answer<()> {
+    if (1..least(currency)).contains(&total) {
+        let message = format!("The total must be at least {} {currency} minor units.", least(currency));
+        return Err(Failure::invalid(message).code("amount_too_small"));
+    }
+    Ok(())
 }
 
 /// Below this Stripe's own cost exceeds the amount.

@@ -1,5 +1,7 @@
 //! `/v1/checkout/sessions`: what a shop does with a session. What a shopper does is in `pay`.
 
+pub mod amounts;
+
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -7,9 +9,12 @@ use crate::cart::{Cart, Mode, priced};
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::list::{Query, slice};
+use crate::means;
 use crate::params::Params;
 use crate::payments;
+use crate::setups;
 use crate::subscriptions;
+use crate::tax;
 use crate::tx::{Tx, id_of};
 
 pub const KIND: &str = "checkout.session";
@@ -21,9 +26,8 @@ const LONGEST_SECONDS: i64 = 24 * 60 * 60;
 const ECHOED: [&str; 5] =
     ["billing_address_collection", "integration_identifier", "locale", "origin_context", "submit_type"];
 /// They decorate a page the sandbox does not have.
-const IGNORED: [&str; 14] = [
+const IGNORED: [&str; 13] = [
     "adaptive_pricing",
-    "allowed_payment_method_types",
     "branding_settings",
     "consent_collection",
     "custom_text",
@@ -38,18 +42,16 @@ const IGNORED: [&str; 14] = [
     "wallet_options",
 ];
 /// They would change what is paid or what comes of it.
-const UNSUPPORTED: [&str; 12] = [
+const UNSUPPORTED: [&str; 10] = [
     "after_expiration",
     "custom_fields",
     "customer_account",
-    "discounts",
     "invoice_creation",
     "managed_payments",
     "optional_items",
     "payment_method_data",
     "redirect_on_completion",
     "return_url",
-    "setup_intent_data",
     "shipping_options",
 ];
 
@@ -95,16 +97,27 @@ pub fn create(call: Call) -> Answer<Value> {
     params.accept(&IGNORED);
     let mode = mode(&mut params)?;
     let expires_at = expires_at(tx, &mut params)?;
-    let subscription_data = subscriptions::create::checkout_data(&mut params)?;
-    let is_trial = !subscription_data["trial_period_days"].is_null();
-    let cart = priced(tx, &mut params, mode, is_trial)?;
+    let subscription_data = subscriptions::create::checkout_data(tx, &mut params)?;
+    let is_trial = subscriptions::trials::end_from_now(tx, &subscription_data["trial"]).is_some();
+    let mut cart = match mode {
+        Mode::Setup => Cart::empty(&mut params)?,
+        _ => priced(tx, &mut params, mode, is_trial)?,
+    };
     let intent_data = payments::intent_data(&mut params)?;
     let mut session = blank(tx, &cart, expires_at, mode);
     apply_customer(tx, &mut session, &mut params)?;
     apply_settings(&mut session, &mut params)?;
+    let redemptions = match mode {
+        Mode::Setup => {
+            setups::begin_session(tx, &mut session, &mut params)?;
+            Vec::new()
+        }
+        _ => amounts::take(tx, &mut session, &mut cart.items, &mut params)?,
+    };
     params.finish()?;
     let hidden = json!({
-        "line_items": cart.items, "payment_intent_data": intent_data, "subscription_data": subscription_data,
+        "line_items": cart.items, "payment_intent_data": intent_data, "redemptions": redemptions,
+        "subscription_data": subscription_data,
     });
     tx.insert(&session, &hidden)?;
     tx.set_alarm(&session, expires_at * 1000)?;
@@ -114,12 +127,12 @@ pub fn create(call: Call) -> Answer<Value> {
 /// What belongs to another mode is refused, so that it is not thought to have had an effect.
 fn mode(params: &mut Params) -> Answer<Mode> {
     let (mode, foreign): (_, &[&str]) = match params.required("mode")?.as_str() {
-        "payment" => (Mode::Payment, &["subscription_data"]),
-        "subscription" => (Mode::Subscription, &["payment_intent_data", "customer_creation", "submit_type"]),
-        mode @ "setup" => {
-            let message = format!("The Stripe sandbox does not support mode={mode}.");
-            return Err(Failure::invalid(message).param("mode"));
-        }
+        "payment" => (Mode::Payment, &["subscription_data", "setup_intent_data"]),
+        "setup" => (Mode::Setup, &["line_items", "payment_intent_data", "subscription_data", "submit_type"]),
+        "subscription" => (
+            Mode::Subscription,
+            &["payment_intent_data", "setup_intent_data", "customer_creation", "submit_type"],
+        ),
         _ => {
             let message = "Invalid mode: must be one of payment, setup, subscription";
             return Err(Failure::invalid(message).param("mode"));
@@ -205,7 +218,7 @@ fn apply_settings(session: &mut Value, params: &mut Params) -> Answer<()> {
     if let Some(collection) = params.one_of("payment_method_collection", &["always", "if_required"])? {
         session["payment_method_collection"] = json!(collection);
     }
-    if let Some(types) = params.texts("payment_method_types")?.filter(|types| !types.is_empty()) {
+    if let Some(types) = means::offered(params, session["currency"].as_str().unwrap_or_default())? {
         session["payment_method_types"] = json!(types);
     }
     apply_tax(session, params)?;
@@ -213,19 +226,14 @@ fn apply_settings(session: &mut Value, params: &mut Params) -> Answer<()> {
     Ok(())
 }
 
-/// Tax is computed, and is always zero here.
 fn apply_tax(session: &mut Value, params: &mut Params) -> Answer<()> {
-    if let Some(mut tax) = params.section("automatic_tax")? {
-        tax.accept(&["liability"]);
-        if tax.boolean("enabled")? == Some(true) {
-            session["automatic_tax"] = json!({
-                "enabled": true,
-                "liability": {"type": "self"},
-                "provider": "stripe",
-                "status": "requires_location_inputs",
-            });
-        }
-        tax.finish()?;
+    if tax::wanted(params)? == Some(true) {
+        session["automatic_tax"] = json!({
+            "enabled": true,
+            "liability": {"type": "self"},
+            "provider": "stripe",
+            "status": "requires_location_inputs",
+        });
     }
     if let Some(mut collection) = params.section("tax_id_collection")? {
         collection.accept(&["required"]);
@@ -257,7 +265,7 @@ fn blank(tx: &Tx, cart: &Cart, expires_at: i64, mode: Mode) -> Value {
         "mode": mode.name(),
         "payment_method_collection": if mode == Mode::Subscription { "always" } else { "if_required" },
         "payment_method_options": {},
-        "payment_method_types": ["card"],
+        "payment_method_types": means::AUTOMATIC,
         "payment_status": if cart.total == 0 { "no_payment_required" } else { "unpaid" },
         "phone_number_collection": {"enabled": false},
         "shipping_options": [],
@@ -271,6 +279,10 @@ fn blank(tx: &Tx, cart: &Cart, expires_at: i64, mode: Mode) -> Value {
         session[name] = Value::Null;
     }
     session
+}
+
+pub fn is_setup(session: &Value) -> bool {
+    session["mode"] == json!("setup")
 }
 
 pub fn is_subscription(session: &Value) -> bool {
@@ -342,6 +354,9 @@ pub fn expire_on_time(tx: &Tx, id: &str) -> Answer<()> {
 fn end(tx: &Tx, mut session: Value) -> Answer<Value> {
     if let Some(intent) = intent_id(tx, &session)? {
         payments::cancel(tx, &intent)?;
+    }
+    if let Some(intent) = session["setup_intent"].as_str() {
+        setups::give_up(tx, tx.get(setups::KIND, intent)?, None)?;
     }
     session["status"] = json!("expired");
     session["url"] = Value::Null;

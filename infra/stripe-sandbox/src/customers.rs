@@ -6,15 +6,14 @@ use crate::call::Call;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::list::{Query, search as search_objects};
-use crate::methods;
+use crate::methods::{self, given};
 use crate::params::Params;
 use crate::subscriptions;
 use crate::tx::{Tx, id_of};
 
 const TEXTS: [&str; 6] = ["business_name", "description", "email", "individual_name", "name", "phone"];
 const IGNORED: [&str; 2] = ["tax", "validate"];
-const UNSUPPORTED: [&str; 6] =
-    ["cash_balance", "default_source", "payment_method", "source", "tax_id_data", "test_clock"];
+const UNSUPPORTED: [&str; 5] = ["cash_balance", "default_source", "source", "tax_id_data", "test_clock"];
 
 pub fn create(call: Call) -> Answer<Value> {
     let (tx, mut params) = (call.tx, call.params);
@@ -45,10 +44,34 @@ pub fn create(call: Call) -> Answer<Value> {
         "test_clock": null,
     });
     apply(&mut customer, &mut params)?;
+    let method = first_method(tx, &mut customer, &mut params)?;
     params.finish()?;
     tx.insert(&customer, &Value::Null)?;
     tx.emit("customer.created", &customer)?;
+    if let Some(method) = method {
+        methods::attach_to(tx, method, id_of(&customer))?;
+    }
     Ok(customer)
+}
+
+/// `payment_method`, which a new customer may have as the default at once.
+fn first_method(tx: &Tx, customer: &mut Value, params: &mut Params) -> Answer<Option<Value>> {
+    let named = params.text("payment_method")?;
+    let method = named.as_deref().map(|id| methods::to_pay_with(tx, id, &Value::Null, "payment_method"));
+    let method = method.transpose()?;
+    let Some(mut settings) = params.section("invoice_settings")? else { return Ok(method) };
+    let name = settings.full_name("default_payment_method");
+    if let Some(default) = settings.text("default_payment_method")? {
+        let Some(method) =
+            method.as_ref().filter(|method| named == Some(default.clone()) || id_of(method) == default)
+        else {
+            let message = format!("No such PaymentMethod of this customer: '{default}'.");
+            return Err(Failure::invalid(message).code("resource_missing").param(name));
+        };
+        customer["invoice_settings"]["default_payment_method"] = method["id"].clone();
+    }
+    settings.finish()?;
+    Ok(method)
 }
 
 pub fn retrieve(call: Call) -> Answer<Value> {
@@ -99,6 +122,7 @@ pub fn create_for_checkout(tx: &Tx, email: &Value) -> Answer<Value> {
     create(Call { tx, id: "", params: Params::new(fields) })
 }
 
+/// What can be said of a customer at any time.
 fn apply(customer: &mut Value, params: &mut Params) -> Answer<()> {
     params.refuse(&UNSUPPORTED)?;
     params.accept(&IGNORED);
@@ -144,36 +168,30 @@ fn apply_default_method(tx: &Tx, customer: &mut Value, params: &mut Params) -> A
     settings.finish()
 }
 
+/// What is named of an address changes, and the rest of it stays; an empty one is taken away.
 fn apply_addresses(customer: &mut Value, params: &mut Params) -> Answer<()> {
-    if let Some(address) = address(params)? {
+    for name in ["address", "shipping"] {
+        if params.is_cleared(name) {
+            params.accept(&[name]);
+            customer[name] = Value::Null;
+        }
+    }
+    if let Some(address) = given::address(params, &customer["address"])? {
         customer["address"] = address;
     }
-    if params.is_cleared("shipping") {
-        params.accept(&["shipping"]);
-        customer["shipping"] = Value::Null;
+    let Some(mut shipping) = params.section("shipping")? else { return Ok(()) };
+    let before = customer["shipping"].take();
+    let name = match (shipping.text("name")?, before["name"].as_str()) {
+        (Some(name), _) => name,
+        (None, Some(name)) => name.to_owned(),
+        (None, None) => return Err(Failure::missing_param("shipping[name]")),
+    };
+    let address = given::address(&mut shipping, &before["address"])?.unwrap_or(before["address"].clone());
+    if address.is_null() {
+        return Err(Failure::missing_param("shipping[address]"));
     }
-    if let Some(mut shipping) = params.section("shipping")? {
-        customer["shipping"] = json!({
-            "address": address(&mut shipping)?,
-            "name": shipping.required("name")?,
-            "phone": shipping.text("phone")?,
-        });
-        shipping.finish()?;
-    }
+    let phone = shipping.clearable("phone")?.map_or_else(|| before["phone"].clone(), |phone| json!(phone));
+    shipping.finish()?;
+    customer["shipping"] = json!({"address": address, "name": name, "phone": phone});
     Ok(())
-}
-
-/// Every line of an address that is given; an empty `address` clears it.
-fn address(params: &mut Params) -> Answer<Option<Value>> {
-    if params.is_cleared("address") {
-        params.accept(&["address"]);
-        return Ok(Some(Value::Null));
-    }
-    let Some(mut section) = params.section("address")? else { return Ok(None) };
-    let mut address = Map::new();
-    for line in ["city", "country", "line1", "line2", "postal_code", "state"] {
-        address.insert(line.into(), json!(section.clearable(line)?.flatten()));
-    }
-    section.finish()?;
-    Ok(Some(Value::Object(address)))
 }

@@ -47,6 +47,30 @@ CREATE INDEX objects_subscription
 CREATE INDEX objects_invoice ON objects (kind, json_extract(shown, '$.invoice'));
 PRAGMA user_version = 2;
 ";
+/// Since version 3 an event goes to each endpoint by itself (the one of the options has no name), and the
+/// sandbox has settings.
+const DELIVERIES_BY_ENDPOINT: &str = "
+ALTER TABLE deliveries RENAME TO deliveries_to_one;
+DROP INDEX deliveries_due;
+CREATE TABLE deliveries (
+    event TEXT NOT NULL,
+    endpoint TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    created_ms INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (event, endpoint)
+);
+INSERT INTO deliveries (event, state, attempts, created_ms, due_ms, outcome)
+    SELECT event, state, attempts, created_ms, due_ms, outcome FROM deliveries_to_one ORDER BY rowid;
+DROP TABLE deliveries_to_one;
+CREATE INDEX deliveries_due ON deliveries (due_ms) WHERE state = 'pending';
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = 3;
+";
+/// Each step leads from one version to the next.
+const STEPS: [&str; 3] = [SCHEMA, INDEXES_OF_SUBSCRIPTIONS, DELIVERIES_BY_ENDPOINT];
 
 pub fn open(path: Option<&Path>) -> rusqlite::Result<Connection> {
     let connection = match path {
@@ -57,28 +81,35 @@ pub fn open(path: Option<&Path>) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // With WAL this survives the death of the process; only the machine's could lose the last commits.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => connection.execute_batch(&format!("BEGIN; {SCHEMA} {INDEXES_OF_SUBSCRIPTIONS} COMMIT;"))?,
-        1 => connection.execute_batch(&format!("BEGIN; {INDEXES_OF_SUBSCRIPTIONS} COMMIT;"))?,
-        _ => {}
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let missing = STEPS.get(version..).unwrap_or_default().concat();
+    if !missing.is_empty() {
+        connection.execute_batch(&format!("BEGIN; {missing} COMMIT;"))?;
     }
     Ok(connection)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::open;
+    use rusqlite::Connection;
+
+    use super::{SCHEMA, open};
 
     #[test]
-    fn a_file_from_before_there_were_subscriptions_is_brought_up_to_date() {
+    fn a_file_of_the_first_version_is_brought_up_to_date_with_its_deliveries() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("stripe.sqlite");
-        let older = "DROP INDEX objects_subscription; DROP INDEX objects_invoice; PRAGMA user_version = 1;";
-        open(Some(&file)).unwrap().execute_batch(older).unwrap();
+        let older = format!(
+            "{SCHEMA} PRAGMA user_version = 1;
+             INSERT INTO deliveries (event, state, created_ms, due_ms) VALUES ('evt_1', 'pending', 1, 2);"
+        );
+        Connection::open(&file).unwrap().execute_batch(&older).unwrap();
+        open(Some(&file)).unwrap();
         let opened = open(Some(&file)).unwrap();
-        let indexes =
-            "SELECT count(*) FROM sqlite_master WHERE name IN ('objects_subscription', 'objects_invoice')";
-        assert_eq!(opened.query_row(indexes, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        let kept = "SELECT endpoint || state || due_ms FROM deliveries";
+        assert_eq!(opened.query_row(kept, [], |row| row.get::<_, String>(0)).unwrap(), "pending2");
+        let made = "SELECT count(*) FROM sqlite_master
+             WHERE name IN ('objects_subscription', 'objects_invoice', 'deliveries_due', 'settings')";
+        assert_eq!(opened.query_row(made, [], |row| row.get::<_, i64>(0)).unwrap(), 4);
     }
 }

@@ -1,11 +1,16 @@
-//! `/v1/events`: what happened, and whether the webhook endpoint took it.
+//! `/v1/events`: what happened, and whether the webhook endpoints took it.
 
+use axum::extract::{Path, State};
+use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::Sandbox;
 use crate::call::Call;
+use crate::deliveries;
 use crate::failure::{Answer, Failure};
 use crate::list::Query;
-use crate::tx::{Tx, id_of};
+use crate::server::shopper_reply;
+use crate::tx::{Cause, Reply, Tx, id_of};
 
 const UNDELIVERED: &str =
     "EXISTS (SELECT 1 FROM deliveries WHERE event = objects.id AND state IN ('pending', 'failed'))";
@@ -55,4 +60,35 @@ fn set_pending(tx: &Tx, event: &mut Value) -> Answer<()> {
     let pending: i64 = statement.query_row([id_of(event)], |row| row.get(0))?;
     event["pending_webhooks"] = json!(pending);
     Ok(())
+}
+
+/// `POST /_sandbox/events/{event}/resend`: what the dashboard's Resend does. It answers once all are attempted.
+pub async fn resend(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Response {
+    let again = sandbox.transact(Cause::default(), |tx| {
+        let event = tx.get("event", &id)?;
+        let endpoints = deliveries::endpoints_for(tx, event["type"].as_str().unwrap_or_default())?;
+        deliveries::expect_again(tx, &id, &endpoints)
+    });
+    if let Err(failure) = again {
+        return shopper_reply(Err(failure));
+    }
+    sandbox.run_due().await;
+    shopper_reply(sandbox.transact(Cause::default(), |tx| deliveries_of(tx, &id)).map(Reply::from))
+}
+
+fn deliveries_of(tx: &Tx, event: &str) -> Answer<Value> {
+    let mut statement = tx.sql.prepare_cached(
+        "SELECT endpoint, state, attempts, outcome FROM deliveries WHERE event = ?1 ORDER BY endpoint",
+    )?;
+    let rows = statement.query_map([event], |row| {
+        let endpoint = Some(row.get::<_, String>(0)?).filter(|endpoint| !endpoint.is_empty());
+        Ok(json!({
+            "endpoint": endpoint,
+            "state": row.get::<_, String>(1)?,
+            "attempts": row.get::<_, i64>(2)?,
+            "outcome": row.get::<_, String>(3)?,
+        }))
+    })?;
+    let deliveries = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({"event": event, "deliveries": deliveries}))
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::tx::kind_of;
+
 pub type Answer<T> = Result<T, Failure>;
 
 /// A refusal. The transaction it happens in is rolled back; a decline, which leaves traces, is a
@@ -14,6 +16,8 @@ pub struct Failure {
     code: Option<&'static str>,
     decline_code: Option<&'static str>,
     param: Option<String>,
+    /// The object that it is about, under the name of its kind.
+    about: Option<Box<Value>>,
     /// Whether the request had begun to execute, so that its idempotency key remembers the refusal.
     pub remembered: bool,
 }
@@ -34,6 +38,12 @@ impl Failure {
 
     pub fn unknown_param(name: &str) -> Self {
         Self::invalid(format!("Received unknown parameter: {name}")).code("parameter_unknown").param(name)
+    }
+
+    /// Parameters that say the same in different ways.
+    pub fn one_of(names: &[&str]) -> Self {
+        Self::invalid(format!("You may only specify one of these parameters: {}.", names.join(", ")))
+            .param(names[0])
     }
 
     /// A parameter Stripe has and the sandbox does not act on: better refused than ignored.
@@ -74,6 +84,15 @@ impl Failure {
         Self::new(402, "card_error", message).code("incorrect_number").param("card")
     }
 
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, "invalid_request_error", message)
+    }
+
+    /// A payment that does not go through, and of which nothing is kept.
+    pub fn card(message: impl Into<String>, code: &'static str) -> Self {
+        Self { remembered: true, ..Self::new(402, "card_error", message).code(code) }
+    }
+
     /// A decline of which nothing is kept.
     pub fn declined(message: &str, decline_code: &'static str) -> Self {
         let failure = Self::new(402, "card_error", message).code("card_declined");
@@ -86,6 +105,24 @@ impl Failure {
 
     pub fn param(self, param: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..self }
+    }
+
+    /// Shows the object whose state is in the way.
+    pub fn about(self, object: &Value) -> Self {
+        Self { about: Some(Box::new(object.clone())), ..self }
+    }
+
+    /// Shows less of that object.
+    pub fn with_less(mut self, hide: impl Fn(&mut Value)) -> Self {
+        if let Some(object) = &mut self.about {
+            hide(object);
+        }
+        self
+    }
+
+    /// The parameter that is refused.
+    pub fn named(&self) -> Option<&str> {
+        self.param.as_deref()
     }
 
     pub fn is_key_in_use(&self) -> bool {
@@ -106,12 +143,24 @@ impl Failure {
         if let Some(param) = &self.param {
             error.insert("param".into(), json!(param));
         }
+        if let Some(object) = &self.about {
+            error.insert(kind_of(object).to_owned(), object.as_ref().clone());
+        }
         json!({ "error": error })
     }
 
     fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, message, kind, code: None, decline_code: None, param: None, remembered: false }
+        Self {
+            status,
+            message,
+            kind,
+            code: None,
+            decline_code: None,
+            param: None,
+            about: None,
+            remembered: false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod collect;
 pub mod issue;
 pub mod lines;
 pub mod payments;
+mod totals;
 
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ use crate::call::Call;
 use crate::failure::{Answer, Failure};
 use crate::list::{Query, slice};
 use crate::methods;
+use crate::pay::Payment;
+use crate::payments as intents;
 use crate::subscriptions;
 use crate::tx::{Reply, Tx, id_of};
 
@@ -51,8 +54,12 @@ pub fn list_lines(call: Call) -> Answer<Value> {
 /// Pays at once, with the method given or with the one that renewals are charged to.
 pub fn pay(call: Call) -> Answer<Reply> {
     let (tx, mut params) = (call.tx, call.params);
-    params.refuse(&["forgive", "mandate", "paid_out_of_band", "source"])?;
-    params.boolean("off_session")?;
+    params.refuse(&["forgive", "mandate", "source"])?;
+    if params.boolean("off_session")? == Some(false) {
+        let message = "The Stripe sandbox pays an invoice by request in its customer's absence only.";
+        return Err(Failure::invalid(message).param("off_session"));
+    }
+    let elsewhere = params.boolean("paid_out_of_band")? == Some(true);
     let chosen = params.text("payment_method")?;
     params.finish()?;
     let mut invoice = tx.get(KIND, call.id)?;
@@ -63,12 +70,16 @@ pub fn pay(call: Call) -> Answer<Reply> {
             invoice = issue::finalize(tx, invoice, None)?;
             asked = Asked::OnSchedule;
         }
-        Some("open") => {}
+        Some("open" | "uncollectible") => {}
         Some("paid") => return Err(Failure::conflict("Invoice is already paid")),
         status => return Err(unpayable(status)),
     }
     if invoice["status"] == json!("paid") {
         return Ok(Reply::from(invoice));
+    }
+    check_not_processing(tx, &invoice)?;
+    if elsewhere {
+        return collect::mark_paid_elsewhere(tx, invoice).map(Reply::from);
     }
     let method = match chosen {
         Some(id) => {
@@ -85,12 +96,39 @@ pub fn pay(call: Call) -> Answer<Reply> {
     })
 }
 
+/// A person pays it on its page.
+pub fn pay_by_hand(tx: &Tx, id: &str, payment: &Payment) -> Answer<Reply> {
+    let invoice = tx.get(KIND, id)?;
+    match invoice["status"].as_str() {
+        Some("open" | "uncollectible") => check_not_processing(tx, &invoice)?,
+        Some("paid") => return Err(Failure::conflict("Invoice is already paid")),
+        status => return Err(unpayable(status)),
+    }
+    let intent = payments::intent_of(tx, &invoice)?;
+    let means = payment.means()?;
+    let wanted = json!(means.method_type());
+    if !intent["payment_method_types"].as_array().is_some_and(|types| types.contains(&wanted)) {
+        return Err(Failure::conflict(format!("This invoice cannot be paid by {wanted}.")));
+    }
+    // Whoever authenticates comes back to the invoice.
+    let mut hidden = tx.hidden(intents::KIND, id_of(&intent))?;
+    hidden["return_url"] = invoice["hosted_invoice_url"].clone();
+    tx.save_hidden(&intent, &hidden)?;
+    let customer = tx.get("customer", invoice["customer"].as_str().unwrap_or_default())?;
+    let method = methods::insert(tx, means, &Value::Null, &customer)?;
+    Ok(match collect::charge(tx, invoice, Some(method), Asked::ByPayer)? {
+        Some(error) => Reply { status: 402, body: json!({"error": error}) },
+        None => Reply::from(tx.get(intents::KIND, id_of(&intent))?),
+    })
+}
+
 pub fn void(call: Call) -> Answer<Value> {
     call.params.finish()?;
     let invoice = call.tx.get(KIND, call.id)?;
     if !matches!(invoice["status"].as_str(), Some("open" | "uncollectible")) {
         return Err(Failure::conflict("You can only void open or uncollectible invoices."));
     }
+    check_not_processing(call.tx, &invoice)?;
     let invoice = annul(call.tx, invoice)?;
     subscriptions::standing::invoice_voided(call.tx, &invoice)?;
     Ok(invoice)
@@ -127,6 +165,19 @@ pub fn stop_collecting(tx: &Tx, subscription: &str) -> Answer<()> {
 
 pub fn subscription_id(invoice: &Value) -> &str {
     invoice["parent"]["subscription_details"]["subscription"].as_str().unwrap_or_default()
+}
+
+/// While a bank is asked, nobody knows whether anything is still owed.
+pub fn check_not_processing(tx: &Tx, invoice: &Value) -> Answer<()> {
+    match is_processing(tx, invoice)? {
+        true => Err(Failure::conflict("This invoice has a payment that is still processing.")),
+        false => Ok(()),
+    }
+}
+
+pub fn is_processing(tx: &Tx, invoice: &Value) -> Answer<bool> {
+    let intent = payments::open_intent_of(tx, invoice)?;
+    Ok(intent.is_some_and(|intent| intent["status"] == json!("processing")))
 }
 
 fn unpayable(status: Option<&str>) -> Failure {

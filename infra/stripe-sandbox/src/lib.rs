@@ -7,35 +7,54 @@
 
 mod alarms;
 mod api;
+mod banks;
 mod call;
 mod cards;
 mod cart;
 mod charges;
 mod checkout;
+mod coupons;
 mod customers;
 mod database;
 mod deliveries;
+mod discounts;
 mod disputes;
+mod endpoints;
 mod events;
 mod expand;
 mod failure;
 mod form;
 mod ids;
+mod intents;
 mod invoices;
 mod list;
+mod mandates;
+mod means;
 mod methods;
+mod outage;
 mod pages;
 mod params;
 mod pay;
 mod payments;
+mod pdf;
 mod periods;
+mod portal;
+mod previews;
 mod prices;
 mod products;
+mod promotions;
+mod publishable;
 mod refunds;
 mod renewals;
+mod schedules;
 mod server;
+mod settings;
+mod setups;
 mod subscriptions;
+mod tax;
+mod thin;
 mod tx;
+mod versions;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -160,7 +179,7 @@ impl Sandbox {
             sql: &sql,
             now_ms,
             public_url: &self.inner.public_url,
-            delivers: self.inner.webhook.is_some(),
+            webhook: self.inner.webhook.as_ref(),
             cause,
             emitted: Cell::new(false),
         };

@@ -1,8 +1,13 @@
 //! The hosted payment page, invoices and receipts, and the sandbox's own front page. Plain forms: a page shows what
 //! the stored session says, so that reloading it is always right.
 
+pub mod authentication;
+mod debit;
 mod front;
-mod invoice;
+pub mod invoice;
+pub mod invoice_pdf;
+pub mod portal;
+pub mod promotion;
 mod receipt;
 mod till;
 
@@ -11,8 +16,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use front::index;
-pub use invoice::show as invoice;
+pub use front::{enter_portal, index, object};
 pub use receipt::show as receipt;
 pub use till::{authenticate, show, submit};
 
@@ -65,7 +69,9 @@ pub fn money(minor: i64, currency: &str) -> String {
     if WHOLE.contains(&currency) {
         return format!("{minor} {code}");
     }
-    format!("{}.{:02} {code}", minor / 100, minor % 100)
+    let sign = if minor < 0 { "-" } else { "" };
+    let minor = minor.unsigned_abs();
+    format!("{sign}{}.{:02} {code}", minor / 100, minor % 100)
 }
 
 fn day(seconds: &Value) -> String {
@@ -81,6 +87,7 @@ mod tests {
     fn money_is_shown_in_major_units() {
         assert_eq!(money(3_999, "eur"), "39.99 EUR");
         assert_eq!(money(5, "usd"), "0.05 USD");
+        assert_eq!(money(-5, "usd"), "-0.05 USD");
         assert_eq!(money(500, "jpy"), "500 JPY");
     }
 

@@ -40,7 +40,12 @@ impl Params {
     }
 
     pub fn is_cleared(&self, name: &str) -> bool {
-        self.fields.get(name) == Some(&Value::String(String::new()))
+        self.is(name, "")
+    }
+
+    /// Whether this very word is given.
+    pub fn is(&self, name: &str, word: &str) -> bool {
+        self.fields.get(name).and_then(Value::as_str) == Some(word)
     }
 
     /// Parameters that change nothing here, whatever their shape.
@@ -55,6 +60,18 @@ impl Params {
         match self.fields.keys().find(|name| !names.contains(&name.as_str())) {
             Some(name) => Err(Failure::unknown_param(&self.full_name(name))),
             None => Ok(()),
+        }
+    }
+
+    /// A parameter as it came, to be handed on.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.fields.remove(name)
+    }
+
+    /// Takes over a parameter that stands among others, as it is.
+    pub fn adopt(&mut self, from: &mut Params, name: &str) {
+        if let Some(value) = from.fields.remove(name) {
+            self.fields.insert(name.to_owned(), value);
         }
     }
 

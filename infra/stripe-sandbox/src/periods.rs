@@ -25,6 +25,18 @@ pub fn next_end(anchor: i64, recurring: &Value, after: i64) -> Answer<i64> {
     }
 }
 
+/// Start and end of the period that a moment lies in, the first one where it lies before the anchor.
+pub fn around(anchor: i64, recurring: &Value, moment: i64) -> Answer<(i64, i64)> {
+    let mut start = anchor;
+    loop {
+        let end = next_end(anchor, recurring, start)?;
+        if end > moment {
+            return Ok((start, end));
+        }
+        start = end;
+    }
+}
+
 fn longest(interval: &str) -> i64 {
     match interval {
         "day" => DAY,

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::call::Call;
-use crate::cards::{self, Aftermath};
+use crate::cards::Aftermath;
 use crate::charges;
 use crate::disputes;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::list::Query;
+use crate::means;
 use crate::pages::money;
 use crate::params::Params;
 use crate::payments;
@@ -34,7 +35,7 @@ pub fn create(call: Call) -> Answer<Value> {
     let metadata = params.metadata(Value::Null)?;
     params.finish()?;
     let amount = refundable(tx, &before, asked)?;
-    let aftermath = cards::of(&before["payment_method_details"])?.aftermath;
+    let aftermath = means::of(&before["payment_method_details"])?.aftermath();
     let mut refund = blank(tx, &before, amount, aftermath);
     refund["reason"] = json!(reason);
     refund["metadata"] = metadata;
@@ -71,7 +72,7 @@ pub fn update(call: Call) -> Answer<Value> {
     Ok(after)
 }
 
-/// Stripe cancels refunds that still require an action of the customer; those to cards never do.
+/// Stripe cancels refunds that still require an action of the customer; those here never do.
 pub fn cancel(call: Call) -> Answer<Value> {
     call.params.finish()?;
     let refund = call.tx.get(KIND, call.id)?;
@@ -175,6 +176,19 @@ fn charge_to_refund(tx: &Tx, params: &mut Params) -> Answer<Value> {
     Err(Failure::conflict(message))
 }
 
+/// Where the money goes; Stripe tells no more of a bank account than its type.
+fn destination(charge: &Value) -> Value {
+    match charge["payment_method_details"]["type"].as_str() {
+        Some("card") => json!({
+            "card": {
+                "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund",
+            },
+            "type": "card",
+        }),
+        other => json!({"type": other}),
+    }
+}
+
 /// How much of a charge is given back: what is asked for, or else all that is left.
 fn refundable(tx: &Tx, charge: &Value, asked: Option<i64>) -> Answer<i64> {
     let id = id_of(charge);
@@ -212,12 +226,7 @@ fn blank(tx: &Tx, charge: &Value, amount: i64, aftermath: Aftermath) -> Value {
         "currency": charge["currency"],
         "customer": charge["customer"],
         "customer_account": null,
-        "destination_details": {
-            "card": {
-                "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund",
-            },
-            "type": "card",
-        },
+        "destination_details": destination(charge),
         "metadata": {},
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],

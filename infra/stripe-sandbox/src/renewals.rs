@@ -7,7 +7,8 @@ use crate::failure::Answer;
 use crate::ids;
 use crate::invoices::{self, collect, issue, lines};
 use crate::periods::{DAY, HOUR, next_end};
-use crate::subscriptions::{self, standing};
+use crate::schedules;
+use crate::subscriptions::{self, pausing, standing, trials};
 use crate::tx::Tx;
 
 /// How long a first invoice may stay unpaid.
@@ -21,15 +22,17 @@ pub fn set_alarm(tx: &Tx, subscription: &Value) -> Answer<()> {
         return tx.clear_alarm(subscription);
     }
     let at = |name: &str| subscription[name].as_i64();
-    let next = match subscription["status"].as_str() {
-        Some("incomplete") => at("created").map(|created| created + INCOMPLETE_FOR),
-        _ => {
-            let notice = notice_at(subscription).filter(|notice| *notice > tx.now());
-            let end = Some(subscriptions::period_of(subscription).1);
-            [notice, end, at("cancel_at")].into_iter().flatten().min()
-        }
+    let moments = match subscription["status"].as_str() {
+        Some("incomplete") => vec![at("created").map(|created| created + INCOMPLETE_FOR)],
+        Some("paused") => vec![at("cancel_at"), pausing::resumption_until(tx, subscription)?],
+        _ => vec![
+            notice_at(subscription).filter(|notice| *notice > tx.now()),
+            Some(subscriptions::period_of(subscription).1),
+            at("cancel_at"),
+            subscription["pause_collection"]["resumes_at"].as_i64(),
+        ],
     };
-    match next {
+    match moments.into_iter().flatten().min() {
         Some(next) => tx.set_alarm(subscription, next * 1000),
         None => tx.clear_alarm(subscription),
     }
@@ -48,6 +51,16 @@ pub fn tell_of_short_trial(tx: &Tx, subscription: &Value) -> Answer<()> {
     }
 }
 
+/// A trial that a change ends, or moves to within the notice, is told of then.
+pub fn tell_of_moved_trial(tx: &Tx, before: &Value, after: &Value) -> Answer<()> {
+    let in_trial = |subscription: &Value| subscription["status"] == json!("trialing");
+    match (in_trial(before), in_trial(after)) {
+        (true, false) => tx.emit(TRIAL_WILL_END, after),
+        (_, true) if before["trial_end"] != after["trial_end"] => tell_of_short_trial(tx, after),
+        _ => Ok(()),
+    }
+}
+
 /// A subscription's alarm has rung.
 pub fn go_on_with_subscription(tx: &Tx, id: &str) -> Answer<()> {
     let subscription = tx.get(subscriptions::KIND, id)?;
@@ -57,35 +70,66 @@ pub fn go_on_with_subscription(tx: &Tx, id: &str) -> Answer<()> {
     if subscription["status"] == json!("incomplete") {
         return standing::expire_incomplete(tx, &subscription);
     }
-    if subscription["cancel_at"].as_i64().is_some_and(|at| at <= tx.now()) {
+    let is_due = |at: &Value| at.as_i64().is_some_and(|at| at <= tx.now());
+    if is_due(&subscription["cancel_at"]) {
         return subscriptions::end(tx, subscription).map(drop);
     }
-    if subscriptions::period_of(&subscription).1 <= tx.now() {
-        return renew(tx, &subscription);
+    if subscription["status"] == json!("paused") {
+        pausing::end_wait(tx, &subscription)?;
+        return set_alarm(tx, &subscription);
+    }
+    if is_due(&subscription["pause_collection"]["resumes_at"]) {
+        return pausing::resume_collection(tx, &subscription);
+    }
+    if is_due(&json!(subscriptions::period_of(&subscription).1)) {
+        return go_on(tx, &subscription);
     }
     tx.emit(TRIAL_WILL_END, &subscription)?;
     set_alarm(tx, &subscription)
 }
 
-/// The next period begins, the first that is paid for if a trial is over; its invoice waits for an hour.
+/// The period is over. A trial without a way to pay is not always followed by another one.
+fn go_on(tx: &Tx, before: &Value) -> Answer<()> {
+    let was_trial = before["status"] == json!("trialing");
+    if was_trial && subscriptions::method_of(tx, before)?.is_none() {
+        match trials::missing_method(before) {
+            "cancel" => return subscriptions::end(tx, before.clone()).map(drop),
+            "pause" => return pausing::pause(tx, before),
+            _ => {}
+        }
+    }
+    renew(tx, before)
+}
+
+/// The next period begins, the first that is paid for if a trial is over, and another phase with it if one is
+/// due; its invoice waits for an hour.
 fn renew(tx: &Tx, before: &Value) -> Answer<()> {
     let (start, end) = subscriptions::period_of(before);
     let mut after = before.clone();
-    let anchor = before["billing_cycle_anchor"].as_i64().unwrap_or(end);
-    let next = next_end(anchor, subscriptions::recurring(before), end)?;
-    subscriptions::set_period(&mut after, end, next);
     if before["status"] == json!("trialing") {
         after["status"] = json!("active");
+    }
+    let entered = schedules::course::enter_with_period(tx, &mut after)?;
+    if after["status"] != json!("trialing") {
+        let anchor = after["billing_cycle_anchor"].as_i64().unwrap_or(end);
+        let next = next_end(anchor, subscriptions::recurring(&after), end)?;
+        subscriptions::set_period(&mut after, end, next);
     }
     let invoice = ids::fresh("in");
     after["latest_invoice"] = json!(invoice);
     subscriptions::update(tx, before, &after)?;
+    if let Some(entered) = entered {
+        schedules::course::entered(tx, &entered)?;
+    }
     let mut billed = lines::put_onto(subscriptions::pending_lines(tx, &after)?, &invoice);
     subscriptions::set_pending_lines(tx, &after, &[])?;
     billed.extend(lines::regular(tx, &after, &invoice)?);
     let draft =
         issue::Draft { id: &invoice, reason: "subscription_cycle", lines: billed, period: (start, end) };
-    issue::draft_for_an_hour(tx, &after, draft)
+    match pausing::holds_back(&after) {
+        true => pausing::issue_held_back(tx, &after, draft).map(drop),
+        false => issue::draft_for_an_hour(tx, &after, draft),
+    }
 }
 
 /// An invoice's alarm has rung: a draft is finalised, and what is open is charged.

@@ -14,8 +14,12 @@ use tokio::net::TcpListener;
 
 use crate::disputes::course::{self, Claim};
 use crate::failure::{Answer, Failure};
+use crate::intents::{self, settlement};
+use crate::portal::configurations;
 use crate::tx::{Cause, Reply, Tx};
-use crate::{Sandbox, api, cards, pages, pay, refunds, subscriptions};
+use crate::{
+    Sandbox, api, checkout, events, invoices, outage, pages, pay, refunds, settings, setups, subscriptions,
+};
 
 impl Sandbox {
     /// Serves until `shutdown` ends, and delivers events meanwhile.
@@ -47,15 +51,31 @@ fn router(sandbox: Sandbox) -> Router {
         .route("/v1/{*path}", any(v1))
         .route("/c/pay/{id}", get(pages::show).post(pages::submit))
         .route("/c/pay/{id}/authenticate", post(pages::authenticate))
+        .route("/c/pay/{id}/promotion", post(pages::promotion::submit))
+        .route("/_sandbox/checkout/{id}/promotion", post(shopper_enters_code))
         .route("/_sandbox/checkout/{id}/pay", post(shopper_pays))
         .route("/_sandbox/checkout/{id}/authenticate", post(shopper_authenticates))
-        .route("/i/{id}", get(pages::invoice))
+        .route("/i/{id}", get(pages::invoice::show).post(pages::invoice::submit))
+        .route("/i/{id}/pdf", get(pages::invoice_pdf::show))
+        .route("/3ds/{id}", get(pages::authentication::show).post(pages::authentication::submit))
         .route("/r/{id}", get(pages::receipt))
         .route("/_sandbox/subscriptions/{id}/card", post(person_swaps_card))
         .route("/_sandbox/subscriptions/{id}/cancel", post(person_cancels))
         .route("/_sandbox/refunds/{id}/fail", post(bank_fails_refund))
         .route("/_sandbox/payments/{id}/dispute", post(bank_disputes))
+        .route("/_sandbox/invoices/{id}/pay", post(customer_pays_invoice))
+        .route("/_sandbox/payments/{id}/settle", post(bank_settles))
+        .route("/_sandbox/payment_intents/{id}/authenticate", post(payer_authenticates))
+        .route("/_sandbox/setup_intents/{id}/authenticate", post(saver_authenticates))
         .route("/_sandbox/disputes/{id}/resolve", post(bank_decides))
+        .route("/p/session/{id}", get(pages::portal::show))
+        .route("/p/session/{id}/{deed}", get(pages::portal::propose).post(pages::portal::submit))
+        .route("/o/{kind}/{id}", get(pages::object))
+        .route("/_sandbox/customers/{id}/portal", post(pages::enter_portal))
+        .route("/_sandbox/portal/default", post(configurations::save_default))
+        .route("/_sandbox/outage", get(outage::show).post(outage::set))
+        .route("/_sandbox/events/{id}/resend", post(events::resend))
+        .route("/_sandbox/settings", get(settings::show).post(settings::choose))
         .layer(from_fn(loopback_only))
         .with_state(sandbox)
 }
@@ -100,14 +120,14 @@ fn json_response(status: u16, body: String) -> Response {
 }
 
 #[derive(Default, Deserialize)]
-struct Payment {
-    card: Option<String>,
-    email: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
 struct Authentication {
     outcome: Option<Outcome>,
+}
+
+impl Authentication {
+    fn passed(&self) -> bool {
+        !matches!(self.outcome, Some(Outcome::Fail))
+    }
 }
 
 #[derive(Deserialize)]
@@ -118,9 +138,26 @@ enum Outcome {
 }
 
 async fn shopper_pays(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
-    shopper_reply(read_json::<Payment>(&body).and_then(|payment| {
-        let card = payment.card.as_deref().unwrap_or(cards::PAYS);
-        sandbox.transact(Cause::default(), |tx| pay::pay(tx, &id, card, payment.email.as_deref()))
+    shopper_reply(
+        read_json::<pay::Payment>(&body)
+            .and_then(|payment| sandbox.transact(Cause::default(), |tx| pay::pay(tx, &id, &payment))),
+    )
+}
+
+#[derive(Default, Deserialize)]
+struct Promotion {
+    #[serde(default)]
+    code: String,
+}
+
+async fn shopper_enters_code(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    shopper_reply(read_json::<Promotion>(&body).and_then(|promotion| {
+        let entered = |tx: &Tx| checkout::amounts::enter_code(tx, &id, &promotion.code);
+        sandbox.transact(Cause::default(), entered)
     }))
 }
 
@@ -130,14 +167,9 @@ async fn shopper_authenticates(
     body: Bytes,
 ) -> Response {
     shopper_reply(read_json::<Authentication>(&body).and_then(|authentication| {
-        let passed = !matches!(authentication.outcome, Some(Outcome::Fail));
+        let passed = authentication.passed();
         sandbox.transact(Cause::default(), |tx| pay::authenticate(tx, &id, passed))
     }))
-}
-
-#[derive(Default, Deserialize)]
-struct NewCard {
-    card: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -147,9 +179,8 @@ struct Cancellation {
 }
 
 async fn person_swaps_card(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
-    shopper_reply(read_json::<NewCard>(&body).and_then(|new| {
-        let card = new.card.as_deref().unwrap_or(cards::PAYS);
-        let swapped = |tx: &Tx| subscriptions::change::swap_card(tx, &id, card);
+    shopper_reply(read_json::<pay::Payment>(&body).and_then(|new| {
+        let swapped = |tx: &Tx| subscriptions::change::swap_card(tx, &id, new.means()?);
         sandbox.transact(Cause::default(), swapped).map(Reply::from)
     }))
 }
@@ -158,6 +189,50 @@ async fn person_cancels(State(sandbox): State<Sandbox>, Path(id): Path<String>, 
     shopper_reply(read_json::<Cancellation>(&body).and_then(|asked| {
         let canceled = |tx: &Tx| subscriptions::change::cancel_by_hand(tx, &id, asked.at_period_end);
         sandbox.transact(Cause::default(), canceled).map(Reply::from)
+    }))
+}
+
+async fn customer_pays_invoice(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    shopper_reply(read_json::<pay::Payment>(&body).and_then(|payment| {
+        sandbox.transact(Cause::default(), |tx| invoices::pay_by_hand(tx, &id, &payment))
+    }))
+}
+
+async fn payer_authenticates(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    shopper_reply(read_json::<Authentication>(&body).and_then(|authentication| {
+        let passed = authentication.passed();
+        sandbox.transact(Cause::default(), |tx| intents::course::authenticate(tx, &id, passed))
+    }))
+}
+
+async fn saver_authenticates(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    shopper_reply(read_json::<Authentication>(&body).and_then(|authentication| {
+        let passed = authentication.passed();
+        sandbox.transact(Cause::default(), |tx| setups::course::authenticate(tx, &id, passed))
+    }))
+}
+
+#[derive(Default, Deserialize)]
+struct Settlement {
+    outcome: Option<settlement::Wanted>,
+}
+
+async fn bank_settles(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<Settlement>(&body).and_then(|wanted| {
+        let settled = |tx: &Tx| settlement::by_hand(tx, &id, wanted.outcome);
+        sandbox.transact(Cause::default(), settled).map(Reply::from)
     }))
 }
 
@@ -186,7 +261,7 @@ async fn bank_decides(State(sandbox): State<Sandbox>, Path(id): Path<String>, bo
     }))
 }
 
-fn read_json<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Answer<T> {
+pub fn read_json<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Answer<T> {
     if body.is_empty() {
         return Ok(T::default());
     }
@@ -194,7 +269,7 @@ fn read_json<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Answer<T> {
         .map_err(|cause| Failure::invalid(format!("The body is not as expected: {cause}")))
 }
 
-fn shopper_reply(reply: Answer<Reply>) -> Response {
+pub fn shopper_reply(reply: Answer<Reply>) -> Response {
     match reply {
         Ok(reply) => json_response(reply.status, format!("{:#}", reply.body)),
         Err(failure) => json_response(failure.status, format!("{:#}", failure.body())),

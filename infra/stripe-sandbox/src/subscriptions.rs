@@ -1,20 +1,30 @@
-//! `/v1/subscriptions`. How one is made is in `create`, what a shop changes in `change`, what payments make
-//! of it in `standing`; what time makes of it is in `renewals`.
+//! `/v1/subscriptions`. How one is made is in `create`, what a shop changes in `change`, how one is paused in
+//! `pausing`, what payments make of it in `standing`; what time makes of it is in `renewals`.
 
 pub mod change;
 pub mod create;
+pub mod cycle;
+pub mod ending;
+pub mod pausing;
+pub mod paying;
+pub mod saving;
+pub mod shape;
 pub mod standing;
+pub mod trials;
 
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::failure::{Answer, Failure};
-use crate::invoices;
+use crate::invoices::collect;
 use crate::list::Query;
+use crate::methods;
 use crate::params::Params;
 use crate::renewals;
 use crate::tx::{Tx, id_of};
+
+pub use self::ending::{Rest, cancel, cancel_now, end, end_all_of, settle_rest};
 
 pub const KIND: &str = "subscription";
 pub const UPDATED: &str = "customer.subscription.updated";
@@ -31,6 +41,32 @@ const STATUSES: [&str; 10] = [
     "trialing",
     "unpaid",
 ];
+
+/// What is done about an invoice that a request brings about.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Payment {
+    /// It is charged; if that fails, the subscription shows it.
+    Attempted,
+    /// It stays open until somebody pays it.
+    Awaited,
+    /// It is charged; if that fails, nothing of the request has happened.
+    Required,
+}
+
+pub fn payment_behavior(params: &mut Params) -> Answer<Payment> {
+    let behaviors =
+        ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
+    match params.one_of("payment_behavior", &behaviors)?.as_deref() {
+        Some("pending_if_incomplete") => {
+            let message = "The Stripe sandbox does not support payment_behavior=pending_if_incomplete: it \
+                           has no pending updates.";
+            Err(Failure::invalid(message).param("payment_behavior"))
+        }
+        Some("default_incomplete") => Ok(Payment::Awaited),
+        Some("error_if_incomplete") => Ok(Payment::Required),
+        _ => Ok(Payment::Attempted),
+    }
+}
 
 pub fn retrieve(call: Call) -> Answer<Value> {
     call.params.finish()?;
@@ -60,50 +96,6 @@ pub fn list(call: Call) -> Answer<Value> {
     query.page(call.tx, params, URL)
 }
 
-pub fn cancel(call: Call) -> Answer<Value> {
-    let (tx, mut params) = (call.tx, call.params);
-    let mut subscription = get_alive(tx, call.id)?;
-    let invoice_now = params.boolean("invoice_now")? == Some(true);
-    if invoice_now && !pending_lines(tx, &subscription)?.is_empty() {
-        return Err(Failure::unsupported_param("invoice_now"));
-    }
-    if params.boolean("prorate")? == Some(true) {
-        return Err(Failure::unsupported_param("prorate"));
-    }
-    take_cancellation_details(&mut subscription, &mut params)?;
-    params.finish()?;
-    cancel_now(tx, subscription)
-}
-
-/// Somebody ends it.
-pub fn cancel_now(tx: &Tx, mut subscription: Value) -> Answer<Value> {
-    subscription["canceled_at"] = json!(tx.now());
-    subscription["cancellation_details"]["reason"] = json!("cancellation_requested");
-    end(tx, subscription)
-}
-
-/// It ends, for whatever reason.
-pub fn end(tx: &Tx, mut subscription: Value) -> Answer<Value> {
-    if subscription["canceled_at"].is_null() {
-        subscription["canceled_at"] = json!(tx.now());
-    }
-    subscription["ended_at"] = json!(tx.now());
-    subscription["status"] = json!("canceled");
-    tx.save(&subscription)?;
-    tx.clear_alarm(&subscription)?;
-    tx.emit("customer.subscription.deleted", &subscription)?;
-    invoices::stop_collecting(tx, id_of(&subscription))?;
-    Ok(subscription)
-}
-
-/// A customer who is deleted has none any more.
-pub fn end_all_of(tx: &Tx, customer: &str) -> Answer<()> {
-    let mut query = Query::of(KIND);
-    query.equal("customer", Some(customer.to_owned()));
-    let alive = query.all(tx)?.into_iter().filter(|subscription| !has_ended(subscription));
-    alive.into_iter().try_for_each(|subscription| cancel_now(tx, subscription).map(drop))
-}
-
 /// Saves, tells of it if anything changed, and sets the alarm anew.
 pub fn update(tx: &Tx, before: &Value, after: &Value) -> Answer<()> {
     tx.update(before, after, UPDATED)?;
@@ -117,6 +109,20 @@ pub fn get_alive(tx: &Tx, id: &str) -> Answer<Value> {
 
 pub fn has_ended(subscription: &Value) -> bool {
     matches!(subscription["status"].as_str(), Some("canceled" | "incomplete_expired"))
+}
+
+/// Whether its periods are paid for: a trial costs nothing at any price, and what was never paid is owed by
+/// nobody.
+pub fn is_billed(subscription: &Value) -> bool {
+    matches!(subscription["status"].as_str(), Some("active" | "past_due"))
+}
+
+/// What its invoices are charged to.
+pub fn method_of(tx: &Tx, subscription: &Value) -> Answer<Option<Value>> {
+    match subscription["default_payment_method"].as_str() {
+        Some(id) => tx.find(methods::KIND, id),
+        None => collect::default_of_customer(tx, &subscription["customer"]),
+    }
 }
 
 /// Start and end of the period all items are in.
@@ -147,7 +153,20 @@ pub fn pending_lines(tx: &Tx, subscription: &Value) -> Answer<Vec<Value>> {
 }
 
 pub fn set_pending_lines(tx: &Tx, subscription: &Value, lines: &[Value]) -> Answer<()> {
-    tx.save_hidden(subscription, &json!({"pending_lines": lines}))
+    set_hidden(tx, subscription, "pending_lines", &json!(lines))
+}
+
+/// By item, what it has been billed for the period that it is in.
+pub fn billed(tx: &Tx, subscription: &Value) -> Answer<Value> {
+    let billed = tx.hidden(KIND, id_of(subscription))?["billed"].take();
+    Ok(if billed.is_object() { billed } else { json!({}) })
+}
+
+/// What Stripe knows of it and does not show.
+pub fn set_hidden(tx: &Tx, subscription: &Value, name: &str, value: &Value) -> Answer<()> {
+    let mut hidden = tx.hidden(KIND, id_of(subscription))?;
+    hidden[name] = value.clone();
+    tx.save_hidden(subscription, &hidden)
 }
 
 fn take_cancellation_details(subscription: &mut Value, params: &mut Params) -> Answer<()> {

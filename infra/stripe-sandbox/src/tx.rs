@@ -5,6 +5,8 @@ use std::cell::Cell;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::{Map, Value, json};
 
+use crate::WebhookTarget;
+use crate::deliveries;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 
@@ -34,7 +36,8 @@ pub struct Tx<'a> {
     pub sql: &'a Transaction<'a>,
     pub now_ms: i64,
     pub public_url: &'a str,
-    pub delivers: bool,
+    /// The endpoint of the options; those that were made by request are in the database.
+    pub webhook: Option<&'a WebhookTarget>,
     pub cause: Cause,
     pub emitted: Cell<bool>,
 }
@@ -43,6 +46,28 @@ impl Tx<'_> {
     /// Seconds, as every Stripe timestamp.
     pub fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)
+    }
+
+    /// Does everything that work does, and then nothing of it has been done: what comes of it is only told.
+    pub fn undone<T>(&self, work: impl FnOnce(&Self) -> Answer<T>) -> Answer<T> {
+        let emitted = self.emitted.get();
+        self.sql.execute_batch("SAVEPOINT undone")?;
+        let told = work(self);
+        self.sql.execute_batch("ROLLBACK TO undone; RELEASE undone")?;
+        self.emitted.set(emitted);
+        told
+    }
+
+    /// The same unit of work at another moment, in seconds; nobody's doing but time's.
+    pub fn at(&self, now: i64) -> Self {
+        Self {
+            sql: self.sql,
+            now_ms: now * 1000,
+            public_url: self.public_url,
+            webhook: self.webhook,
+            cause: Cause::default(),
+            emitted: Cell::new(false),
+        }
     }
 
     /// Stores a new object under its own `object` and `id`.
@@ -114,6 +139,7 @@ impl Tx<'_> {
             data["previous_attributes"] = previous;
         }
         let id = ids::fresh("evt");
+        let endpoints = deliveries::endpoints_for(self, event)?;
         let event = json!({
             "id": id,
             "object": "event",
@@ -121,20 +147,13 @@ impl Tx<'_> {
             "created": self.now(),
             "data": data,
             "livemode": false,
-            "pending_webhooks": i64::from(self.delivers),
+            "pending_webhooks": endpoints.len(),
             "request": {"id": self.cause.request_id, "idempotency_key": self.cause.idempotency_key},
             "type": event,
         });
         self.insert(&event, &Value::Null)?;
-        if self.delivers {
-            self.sql
-                .prepare_cached(
-                    "INSERT INTO deliveries (event, state, created_ms, due_ms) VALUES (?1, 'pending', ?2, ?2)",
-                )?
-                .execute(params![id, self.now_ms])?;
-            self.emitted.set(true);
-        }
-        Ok(())
+        self.emitted.set(self.emitted.get() || !endpoints.is_empty());
+        deliveries::expect(self, &id, &endpoints)
     }
 
     pub fn set_alarm(&self, object: &Value, due_ms: i64) -> Answer<()> {

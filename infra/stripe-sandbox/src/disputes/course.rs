@@ -4,11 +4,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{EVIDENCE, KIND};
-use crate::cards::{self, Aftermath};
+use crate::cards::Aftermath;
 use crate::charges;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::list::Query;
+use crate::means;
 use crate::payments;
 use crate::periods::DAY;
 use crate::tx::{Tx, id_of};
@@ -63,7 +64,7 @@ pub fn begin_by_hand(tx: &Tx, intent: &str, claim: &Claim) -> Answer<Value> {
 
 /// Some test cards dispute what they pay, right after whatever the payment led to has been told.
 pub fn expect(tx: &Tx, charge: &Value) -> Answer<()> {
-    match cards::of(&charge["payment_method_details"])?.aftermath {
+    match means::of(&charge["payment_method_details"])?.aftermath() {
         Aftermath::Disputed { .. } => tx.set_alarm(charge, tx.now_ms),
         _ => Ok(()),
     }
@@ -71,7 +72,7 @@ pub fn expect(tx: &Tx, charge: &Value) -> Answer<()> {
 
 pub fn begin_by_card(tx: &Tx, charge: &str) -> Answer<()> {
     let charge = tx.get(charges::KIND, charge)?;
-    match cards::of(&charge["payment_method_details"])?.aftermath {
+    match means::of(&charge["payment_method_details"])?.aftermath() {
         Aftermath::Disputed { reason, inquiry } if charge["disputed"] == json!(false) => {
             let claim = Claim { amount: None, reason: Some(reason.to_owned()), inquiry };
             begin(tx, charge, &claim).map(drop)
@@ -239,7 +240,9 @@ fn open_as(dispute: &mut Value, inquiry: bool) {
     let (status, case) =
         if inquiry { ("warning_needs_response", "inquiry") } else { ("needs_response", "chargeback") };
     dispute["status"] = json!(status);
-    dispute["payment_method_details"]["card"]["case_type"] = json!(case);
+    if dispute["payment_method_details"].is_object() {
+        dispute["payment_method_details"]["card"]["case_type"] = json!(case);
+    }
 }
 
 fn blank(tx: &Tx, charge: &Value, amount: i64, reason: &str) -> Value {
@@ -268,15 +271,20 @@ fn blank(tx: &Tx, charge: &Value, amount: i64, reason: &str) -> Value {
         "metadata": {},
         "network_reason_code": code,
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
-            "card": {
-                "brand": charge["payment_method_details"]["card"]["brand"],
-                "network": charge["payment_method_details"]["card"]["network"],
-                "network_reason_code": code,
-            },
-            "type": "card",
-        },
+        "payment_method_details": details(charge, code),
         "reason": reason,
+    })
+}
+
+/// A bank debit has none.
+fn details(charge: &Value, code: Option<&str>) -> Value {
+    let card = &charge["payment_method_details"]["card"];
+    if card.is_null() {
+        return Value::Null;
+    }
+    json!({
+        "card": {"brand": card["brand"], "network": card["network"], "network_reason_code": code},
+        "type": "card",
     })
 }
 

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, collect, payments};
+use super::{KIND, collect, payments, subscription_id, totals};
 use crate::cart;
+use crate::discounts;
 use crate::failure::Answer;
 use crate::payments::{self as intents, Purpose};
 use crate::periods::HOUR;
+use crate::subscriptions::{self, paying};
 use crate::tx::{Tx, id_of};
 
 pub struct Draft<'a> {
@@ -25,17 +27,30 @@ pub fn draft_for_an_hour(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<
     invoice["auto_advance"] = json!(true);
     invoice["automatically_finalizes_at"] = json!(finalizes_at);
     invoice["next_payment_attempt"] = json!(finalizes_at);
-    tx.insert(&invoice, &Value::Null)?;
     tx.set_alarm(&invoice, finalizes_at * 1000)?;
-    tx.emit("invoice.created", &invoice)
+    insert(tx, subscription, &invoice)
+}
+
+/// A draft that nothing happens to by itself.
+pub fn draft_to_stay(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<Value> {
+    let invoice = blank(tx, subscription, draft)?;
+    insert(tx, subscription, &invoice)?;
+    Ok(invoice)
 }
 
 /// Drafts and finalises in one step, as the first invoice of a subscription is.
 pub fn issue(tx: &Tx, subscription: &Value, draft: Draft, intent: Option<&Value>) -> Answer<Value> {
     let invoice = blank(tx, subscription, draft)?;
-    tx.insert(&invoice, &Value::Null)?;
-    tx.emit("invoice.created", &invoice)?;
+    insert(tx, subscription, &invoice)?;
     finalize(tx, invoice, intent)
+}
+
+fn insert(tx: &Tx, subscription: &Value, invoice: &Value) -> Answer<()> {
+    tx.insert(invoice, &Value::Null)?;
+    tx.emit("invoice.created", invoice)?;
+    let lines = invoice["lines"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    totals::remember_billed(tx, subscription, lines)?;
+    discounts::spend(tx, invoice)
 }
 
 /// The intent is one that Checkout has made and paid already; otherwise what is due gets a new one.
@@ -47,7 +62,7 @@ pub fn finalize(tx: &Tx, mut invoice: Value, intent: Option<&Value>) -> Answer<V
     invoice["status_transitions"]["finalized_at"] = json!(tx.now());
     let page = format!("{}/i/{}", tx.public_url, id_of(&invoice));
     invoice["hosted_invoice_url"] = json!(page);
-    invoice["invoice_pdf"] = json!(page);
+    invoice["invoice_pdf"] = json!(format!("{page}/pdf"));
     account_to_customer(tx, &mut invoice)?;
     invoice["auto_advance"] = json!(true);
     tx.save(&invoice)?;
@@ -64,19 +79,30 @@ pub fn finalize(tx: &Tx, mut invoice: Value, intent: Option<&Value>) -> Answer<V
     Ok(invoice)
 }
 
-/// Gives the invoice its number, and sets what the customer has against it; a first invoice costs what
-/// was shown when it was agreed to.
+/// Gives the invoice its number, and sets what the customer has against it.
 fn account_to_customer(tx: &Tx, invoice: &mut Value) -> Answer<()> {
-    let with_balance = invoice["billing_reason"] != json!("subscription_create");
-    let mut customer = tx.get("customer", invoice["customer"].as_str().unwrap_or_default())?;
+    let mut customer = customer_of(tx, invoice)?;
     let sequence = customer["next_invoice_sequence"].as_i64().unwrap_or(1);
     let prefix = customer["invoice_prefix"].as_str().unwrap_or("SANDBOX");
     invoice["number"] = json!(format!("{prefix}-{sequence:04}"));
     customer["next_invoice_sequence"] = json!(sequence + 1);
     tx.save(&customer)?;
+    set_against_balance(tx, invoice)?;
+    if invoice["billing_reason"] == json!("subscription_create") {
+        return Ok(());
+    }
     let before = customer.clone();
+    customer["balance"] = invoice["ending_balance"].clone();
+    tx.update(&before, &customer, "customer.updated")
+}
+
+/// What the customer has with the shop is set against what is due; a first invoice costs what was shown when
+/// it was agreed to.
+pub fn set_against_balance(tx: &Tx, invoice: &mut Value) -> Answer<()> {
+    let with_balance = invoice["billing_reason"] != json!("subscription_create");
+    let balance = customer_of(tx, invoice)?["balance"].as_i64().unwrap_or(0);
     let total = invoice["total"].as_i64().unwrap_or(0);
-    let starting = if with_balance { customer["balance"].as_i64().unwrap_or(0) } else { 0 };
+    let starting = if with_balance { balance } else { 0 };
     let least = cart::least(invoice["currency"].as_str().unwrap_or_default());
     // A credit stays with the customer, and so does what is too little to be charged.
     let (due, ending) = match total.saturating_add(starting) {
@@ -87,18 +113,20 @@ fn account_to_customer(tx: &Tx, invoice: &mut Value) -> Answer<()> {
     invoice["ending_balance"] = json!(ending);
     invoice["amount_due"] = json!(due);
     invoice["amount_remaining"] = json!(due);
-    if with_balance {
-        customer["balance"] = json!(ending);
-    }
-    tx.update(&before, &customer, "customer.updated")
+    Ok(())
+}
+
+fn customer_of(tx: &Tx, invoice: &Value) -> Answer<Value> {
+    tx.get("customer", invoice["customer"].as_str().unwrap_or_default())
 }
 
 fn intent_for(tx: &Tx, invoice: &Value) -> Answer<Value> {
+    let subscription = tx.find(subscriptions::KIND, subscription_id(invoice))?.unwrap_or_default();
     let purpose = Purpose {
         amount: &invoice["amount_due"],
         currency: &invoice["currency"],
         customer: &invoice["customer"],
-        method_types: &json!(["card"]),
+        method_types: &paying::types(&subscription, &invoice["currency"]),
         data: &intent_data(&invoice["billing_reason"]),
     };
     intents::create(tx, &purpose)
@@ -113,10 +141,10 @@ pub fn intent_data(reason: &Value) -> Value {
     })
 }
 
-fn blank(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<Value> {
-    let total: i64 = draft.lines.iter().filter_map(|line| line["amount"].as_i64()).sum();
-    let due = total.max(0);
+fn blank(tx: &Tx, subscription: &Value, mut draft: Draft) -> Answer<Value> {
     let customer = tx.get("customer", subscription["customer"].as_str().unwrap_or_default())?;
+    let totals = totals::add_up(tx, subscription, &customer, &mut draft.lines)?;
+    let due = totals.total.max(0);
     let mut invoice = json!({
         "id": draft.id,
         "object": KIND,
@@ -140,7 +168,7 @@ fn blank(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<Value> {
         "customer_tax_ids": [],
         "default_tax_rates": [],
         "description": subscription["description"],
-        "discounts": [],
+        "discounts": subscription["discounts"],
         "issuer": {"type": "self"},
         "lines": {
             "object": "list", "data": draft.lines, "has_more": false,
@@ -161,13 +189,13 @@ fn blank(tx: &Tx, subscription: &Value, draft: Draft) -> Answer<Value> {
         "status_transitions": {
             "finalized_at": null, "marked_uncollectible_at": null, "paid_at": null, "voided_at": null,
         },
-        "subtotal": total,
-        "subtotal_excluding_tax": total,
-        "total": total,
-        "total_discount_amounts": [],
-        "total_excluding_tax": total,
+        "subtotal": totals.subtotal,
+        "subtotal_excluding_tax": totals.subtotal,
+        "total": totals.total,
+        "total_discount_amounts": totals.discounts,
+        "total_excluding_tax": totals.net,
         "total_pretax_credit_amounts": [],
-        "total_taxes": [],
+        "total_taxes": totals.taxes,
         "webhooks_delivered_at": tx.now(),
     });
     for name in NULL_AT_FIRST {

@@ -43,18 +43,31 @@ pub fn one_time(tx: &Tx, subscription: &Value, invoice: &str, price: &Value, qua
     Ok(line(subscription, invoice, Billed { price, quantity, amount, period, description, parent }))
 }
 
-/// What is left of a period: given back at the old cost, and taken at the new one.
-pub fn proration(tx: &Tx, subscription: &Value, old: &Value, new: Option<&Value>) -> Answer<Vec<Value>> {
+/// What an item costs for a whole period, after discounts.
+#[derive(Clone, Copy)]
+pub struct Cost<'a> {
+    pub item: &'a Value,
+    pub amount: i64,
+}
+
+/// What is left of a period from a moment on: given back at the old cost, and taken at the new one.
+pub fn proration(
+    tx: &Tx,
+    subscription: &Value,
+    old: Option<Cost>,
+    new: Option<Cost>,
+    from: i64,
+) -> Answer<Vec<Value>> {
     let (start, end) = period_of(subscription);
-    let rest = |amount: i64| share(amount, end - tx.now(), end - start);
+    let rest = |amount: i64| share(amount, end - from, end - start);
     let mut lines = Vec::new();
-    for (item, sign, words) in [(Some(old), -1, "Unused time on"), (new, 1, "Remaining time on")] {
-        let Some(item) = item else { continue };
+    for (item, sign, words) in [(old, -1, "Unused time on"), (new, 1, "Remaining time on")] {
+        let Some(Cost { item, amount }) = item else { continue };
         let (price, quantity) = (&item["price"], item["quantity"].as_i64().unwrap_or(1));
-        let amount = sign * rest(amount_of(price, quantity));
+        let amount = sign * rest(amount);
         let description = format!("{words} {}", product_name(tx, price)?);
         let parent = of_item(subscription, item, Some(ids::fresh("ii")));
-        let period = (tx.now(), end);
+        let period = (from, end);
         let billed = Billed { price, quantity, amount, period, description, parent };
         lines.push(line(subscription, "", billed));
     }

@@ -63,11 +63,32 @@ pub fn insert(tx: &Tx, invoice: &Value, intent: &str) -> Answer<()> {
     tx.insert(&payment, &Value::Null)
 }
 
+/// The invoice that an intent pays.
+pub fn invoice_paid_with(tx: &Tx, intent: &str) -> Answer<Option<Value>> {
+    let mut query = Query::of(KIND);
+    query.equal("payment.payment_intent", Some(intent.to_owned()));
+    match query.all(tx)?.first().and_then(|payment| payment["invoice"].as_str()) {
+        Some(invoice) => tx.find(INVOICE, invoice),
+        None => Ok(None),
+    }
+}
+
+/// What a page needs to pay an invoice: `confirmation_secret`, null where nothing is to be paid.
+pub fn confirmation_secret(tx: &Tx, invoice: &Value) -> Answer<Value> {
+    Ok(match open_intent_of(tx, invoice)? {
+        Some(intent) => json!({"client_secret": intent["client_secret"], "type": "payment_intent"}),
+        None => Value::Null,
+    })
+}
+
 /// The intent of an invoice of which something is due; every attempt uses the same one.
 pub fn intent_of(tx: &Tx, invoice: &Value) -> Answer<Value> {
-    let payment =
-        open_of(tx, invoice)?.ok_or_else(|| Failure::conflict("This invoice asks for no payment."))?;
-    tx.get(intents::KIND, intent_id(&payment))
+    open_intent_of(tx, invoice)?.ok_or_else(|| Failure::conflict("This invoice asks for no payment."))
+}
+
+/// That, or nothing.
+pub fn open_intent_of(tx: &Tx, invoice: &Value) -> Answer<Option<Value>> {
+    open_of(tx, invoice)?.map(|payment| tx.get(intents::KIND, intent_id(&payment))).transpose()
 }
 
 pub fn mark_paid(tx: &Tx, invoice: &Value) -> Answer<()> {
@@ -84,7 +105,7 @@ pub fn cancel(tx: &Tx, invoice: &Value) -> Answer<()> {
     payment["status"] = json!("canceled");
     payment["status_transitions"]["canceled_at"] = json!(tx.now());
     tx.save(&payment)?;
-    intents::cancel(tx, intent_id(&payment))
+    intents::give_up(tx, intent_id(&payment), Some("void_invoice")).map(drop)
 }
 
 fn open_of(tx: &Tx, invoice: &Value) -> Answer<Option<Value>> {

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{day, escaped, money, page};
 use crate::tx::Cause;
@@ -23,11 +23,13 @@ pub async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Res
 
 fn document(charge: &Value) -> String {
     let amount = |amount: i64| money(amount, charge["currency"].as_str().unwrap_or_default());
+    let details = &charge["payment_method_details"];
     let mut main = format!(
-        "<main><h1>Receipt</h1><p>{} paid on {} by card •••• {}.</p>",
+        "<main><h1>Receipt</h1><p>{} paid on {} by {} •••• {}.</p>",
         amount(charges::amount_of(charge)),
         day(&charge["created"]),
-        escaped(charge["payment_method_details"]["card"]["last4"].as_str().unwrap_or_default()),
+        if details["type"] == json!("card") { "card" } else { "bank debit" },
+        escaped(details[details["type"].as_str().unwrap_or_default()]["last4"].as_str().unwrap_or_default()),
     );
     if charges::amount_refunded(charge) > 0 {
         main += &format!("<p>{} given back.</p>", amount(charges::amount_refunded(charge)));

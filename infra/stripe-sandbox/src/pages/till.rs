@@ -8,13 +8,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
-use super::{escaped, money, page};
+use super::{debit, escaped, money, page, promotion};
 use crate::failure::{Answer, Failure};
 use crate::invoices::lines;
 use crate::tx::{Cause, Reply, Tx, id_of};
-use crate::{Sandbox, cards, checkout, form, pay, payments};
+use crate::{Sandbox, cards, checkout, form, pay, payments, setups, subscriptions};
 
-const SCRIPT: &str = include_str!("till.js");
+pub const SCRIPT: &str = include_str!("till.js");
 
 /// What the page is made from.
 struct Till {
@@ -32,10 +32,8 @@ pub async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Res
 
 /// The shopper pressed Pay.
 pub async fn submit(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
-    let fields = form::parse(&String::from_utf8_lossy(&body));
-    let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let card = text("card").unwrap_or_default();
-    let paid = sandbox.transact(Cause::default(), |tx| pay::pay(tx, &id, card, text("email")));
+    let payment = pay::Payment::from_form(&String::from_utf8_lossy(&body));
+    let paid = sandbox.transact(Cause::default(), |tx| pay::pay(tx, &id, &payment));
     go_on(&sandbox, &id, paid)
 }
 
@@ -47,7 +45,7 @@ pub async fn authenticate(State(sandbox): State<Sandbox>, Path(id): Path<String>
 }
 
 /// To the shop when paid; otherwise back to the page, which knows what happened.
-fn go_on(sandbox: &Sandbox, id: &str, reply: Answer<Reply>) -> Response {
+pub fn go_on(sandbox: &Sandbox, id: &str, reply: Answer<Reply>) -> Response {
     match reply {
         Ok(reply) => match reply.body["redirect"].as_str() {
             Some(url) => Redirect::to(url).into_response(),
@@ -79,13 +77,19 @@ fn till(tx: &Tx, id: &str) -> Answer<Till> {
         Some(intent) => tx.get(payments::KIND, &intent)?,
         None => Value::Null,
     };
-    let card_asks = pay::card_to_authenticate(tx, &session)?.is_some();
+    let setup =
+        tx.find(setups::KIND, session["setup_intent"].as_str().unwrap_or_default())?.unwrap_or_default();
+    let card_asks = match checkout::is_setup(&session) {
+        true => setup["status"] == json!("requires_action"),
+        false => pay::card_to_authenticate(tx, &session)?.is_some(),
+    };
+    let intent = if checkout::is_setup(&session) { setup } else { intent };
     let mut hidden = tx.hidden(checkout::KIND, id)?;
     let items = match hidden["line_items"].take() {
         Value::Array(items) => items,
         _ => Vec::new(),
     };
-    let trial_days = hidden["subscription_data"]["trial_period_days"].as_i64();
+    let trial_days = subscriptions::trials::days_from_now(tx, &hidden["subscription_data"]["trial"]);
     Ok(Till { session, intent, items, trial_days, card_asks })
 }
 
@@ -93,27 +97,42 @@ fn payment(till: &Till, failure: Option<&Failure>) -> Response {
     let id = escaped(id_of(&till.session));
     let message = match failure {
         Some(failure) => Some(failure.message.as_str()),
-        None => till.intent["last_payment_error"]["message"].as_str(),
+        None => {
+            let errors = ["last_payment_error", "last_setup_error"];
+            errors.iter().find_map(|name| till.intent[*name]["message"].as_str())
+        }
     };
     let alert = message.map_or_else(String::new, |message| {
         format!("<p class=\"alert\" role=\"alert\" id=\"alert\">{}</p>", escaped(message))
     });
     let state =
         if message.is_some() { " aria-invalid=\"true\" aria-describedby=\"alert\" autofocus" } else { "" };
+    let card_field = match pay::asks_for_no_card(&till.session) {
+        true => String::new(),
+        false => format!(
+            "<label for=\"card\">Card number</label>\
+             <input id=\"card\" name=\"card\" value=\"4242 4242 4242 4242\" inputmode=\"numeric\" \
+             autocomplete=\"off\" required{state}>"
+        ),
+    };
+    let card_form = format!(
+        "<form method=\"post\" action=\"/c/pay/{id}\">{}{card_field}\
+         <button type=\"submit\">{}</button></form>",
+        email_field(till),
+        press(till),
+    );
+    let types = &till.session["payment_method_types"];
+    let takes_cards = types.as_array().is_some_and(|types| types.contains(&json!("card")));
     let main = format!(
-        "<main><h1>{}</h1>{}{}<form method=\"post\" action=\"/c/pay/{id}\">{alert}{}\
-         <label for=\"card\">Card number</label>\
-         <input id=\"card\" name=\"card\" value=\"4242 4242 4242 4242\" inputmode=\"numeric\" \
-         autocomplete=\"off\" required{state}>\
-         <button type=\"submit\">{}</button></form>{}\
-         <h2 id=\"cards\">Test cards</h2><ul aria-labelledby=\"cards\">{}</ul></main>",
+        "<main><h1>{}</h1>{}{}{}{alert}{}{}{}{}</main>",
         escaped(&heading(till)),
         terms(till),
         receipt(till),
-        email_field(till),
-        press(till),
+        promotion::field(&till.session),
+        if takes_cards { card_form.as_str() } else { "" },
+        debit::forms(types, &format!("/c/pay/{id}"), &press(till)),
         cancel_link(till),
-        test_cards(),
+        if takes_cards { test_cards() } else { String::new() },
     );
     let title = if message.is_some() { "Payment failed" } else { "Pay" };
     let status =
@@ -140,13 +159,18 @@ fn authentication(till: &Till) -> Response {
 }
 
 fn complete(till: &Till) -> Response {
+    let (title, more) = match till.session["payment_status"].as_str() {
+        Some("unpaid") => ("Under way", " The bank is asked for the money, and answers in some days."),
+        _ if checkout::is_setup(&till.session) => ("Saved", ""),
+        _ => ("Paid", ""),
+    };
     let main = format!(
-        "<main><h1>Paid</h1><p>This checkout is complete.</p>{}\
+        "<main><h1>{title}</h1><p>This checkout is complete.{more}</p>{}\
          <a class=\"button\" href=\"{}\">Back to the shop</a></main>",
         receipt(till),
         escaped(&pay::return_url(&till.session)),
     );
-    page(StatusCode::OK, "Paid", &main, "")
+    page(StatusCode::OK, title, &main, "")
 }
 
 fn expired(till: &Till) -> Response {
@@ -160,6 +184,7 @@ fn expired(till: &Till) -> Response {
 fn heading(till: &Till) -> String {
     match till.items.as_slice() {
         [only] => only["description"].as_str().unwrap_or("Your order").to_owned(),
+        [] => "Save a way to pay".to_owned(),
         _ => "Your order".to_owned(),
     }
 }
@@ -190,6 +215,9 @@ fn interval(recurring: &Value) -> String {
 }
 
 fn press(till: &Till) -> String {
+    if checkout::is_setup(&till.session) {
+        return "Save".to_owned();
+    }
     let due_now = till.session["amount_total"] != json!(0);
     match (checkout::is_subscription(&till.session), till.trial_days) {
         (true, Some(_)) if !due_now => "Start trial".to_owned(),
@@ -199,6 +227,9 @@ fn press(till: &Till) -> String {
 }
 
 fn receipt(till: &Till) -> String {
+    if till.items.is_empty() {
+        return String::new();
+    }
     let mut rows = String::new();
     for item in &till.items {
         let row = write!(
@@ -249,5 +280,6 @@ fn test_cards() -> String {
             card.does, card.does
         )
     });
-    rows.collect()
+    let rows: String = rows.collect();
+    format!("<details><summary>Test cards</summary><ul>{rows}</ul></details>")
 }

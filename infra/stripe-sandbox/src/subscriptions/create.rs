@@ -2,24 +2,30 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, set_period};
+use super::shape::{Bought, Order, blank};
+use super::{KIND, Payment, paying, payment_behavior, saving, set_period, trials};
 use crate::call::Call;
-use crate::cards;
 use crate::cart;
+use crate::checkout;
+use crate::discounts;
 use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::invoices::collect::{self, Asked};
 use crate::invoices::{issue, lines};
+use crate::means;
 use crate::methods;
 use crate::params::Params;
 use crate::payments;
 use crate::periods::{DAY, next_end};
+use crate::promotions::Use;
 use crate::renewals;
+use crate::tax;
 use crate::tx::{Tx, id_of};
 
-const LONGEST_TRIAL_DAYS: i64 = 730;
+/// How far off the end of a trial must be that a session names.
+const CHECKOUT_TRIAL_AHEAD: i64 = 2 * DAY;
 /// They would change what is paid or when.
-const UNSUPPORTED_AT_CHECKOUT: [&str; 10] = [
+const UNSUPPORTED_AT_CHECKOUT: [&str; 8] = [
     "application_fee_percent",
     "billing_cycle_anchor",
     "default_tax_rates",
@@ -28,10 +34,8 @@ const UNSUPPORTED_AT_CHECKOUT: [&str; 10] = [
     "pending_invoice_item_interval",
     "proration_behavior",
     "transfer_data",
-    "trial_end",
-    "trial_settings",
 ];
-const UNSUPPORTED: [&str; 12] = [
+const UNSUPPORTED: [&str; 9] = [
     "add_invoice_items",
     "backdate_start_date",
     "billing_cycle_anchor",
@@ -39,88 +43,68 @@ const UNSUPPORTED: [&str; 12] = [
     "cancel_at",
     "days_until_due",
     "default_tax_rates",
-    "discounts",
     "pending_invoice_item_interval",
-    "trial_end",
-    "trial_settings",
     "transfer_data",
 ];
 
-/// What is bought, apart from who buys it.
-struct Order {
-    items: Vec<Bought>,
-    currency: Value,
-    /// `description`, `metadata` and `trial_period_days`.
-    data: Value,
-    automatic_tax: bool,
-}
-
-struct Bought {
-    price: Value,
-    quantity: i64,
-    metadata: Value,
-}
-
 /// `subscription_data` of a session; null if there is none.
-pub fn checkout_data(params: &mut Params) -> Answer<Value> {
+pub fn checkout_data(tx: &Tx, params: &mut Params) -> Answer<Value> {
     let Some(mut section) = params.section("subscription_data")? else { return Ok(Value::Null) };
     section.refuse(&UNSUPPORTED_AT_CHECKOUT)?;
-    let data = data(&mut section)?;
+    let data = data(tx, &mut section, CHECKOUT_TRIAL_AHEAD)?;
     section.finish()?;
     Ok(data)
 }
 
-fn data(params: &mut Params) -> Answer<Value> {
+fn data(tx: &Tx, params: &mut Params, trial_ahead: i64) -> Answer<Value> {
     if let Some(mut mode) = params.section("billing_mode")? {
         mode.one_of("type", &["flexible"])?;
         mode.finish()?;
     }
-    let trial_name = params.full_name("trial_period_days");
-    let trial = params.integer_from("trial_period_days", 1)?;
-    if trial.is_some_and(|days| days > LONGEST_TRIAL_DAYS) {
-        let message = format!("A trial can be {LONGEST_TRIAL_DAYS} days long at most.");
-        return Err(Failure::invalid(message).code("parameter_invalid_integer").param(trial_name));
-    }
     Ok(json!({
         "description": params.text("description")?,
         "metadata": params.metadata(Value::Null)?,
-        "trial_period_days": trial,
+        "trial": trials::wanted(tx, params, trial_ahead)?,
     }))
 }
 
 /// The session has been paid, with this intent if anything was due: the subscription begins, and its first
-/// invoice is a paid one.
-pub fn at_checkout(tx: &Tx, session: &Value, method: Value, intent: Option<Value>) -> Answer<(Value, Value)> {
-    let hidden = tx.hidden(crate::checkout::KIND, id_of(session))?;
+/// invoice is a paid one. A trial may begin without a card.
+pub fn at_checkout(
+    tx: &Tx,
+    session: &Value,
+    method: Option<Value>,
+    intent: Option<Value>,
+) -> Answer<(Value, Value)> {
+    let hidden = tx.hidden(checkout::KIND, id_of(session))?;
     let items = hidden["line_items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let (recurring, once): (Vec<_>, Vec<_>) =
         items.iter().partition(|item| !item["price"]["recurring"].is_null());
     let quantity = |item: &Value| item["quantity"].as_i64().unwrap_or(1);
+    let bought =
+        |item: &Value| Bought { price: item["price"].clone(), quantity: quantity(item), metadata: json!({}) };
     let order = Order {
-        items: recurring
-            .into_iter()
-            .map(|item| Bought {
-                price: item["price"].clone(),
-                quantity: quantity(item),
-                metadata: json!({}),
-            })
-            .collect(),
+        items: recurring.into_iter().map(bought).collect(),
         currency: session["currency"].clone(),
         data: hidden["subscription_data"].clone(),
         automatic_tax: session["automatic_tax"]["enabled"] == json!(true),
+        discounts: checkout::amounts::redemptions(tx, session)?,
+        session: session["id"].clone(),
     };
-    let method = methods::keep(tx, method, &session["customer"])?;
-    let status = if order.data["trial_period_days"].is_null() { "active" } else { "trialing" };
-    let subscription = begin(tx, &session["customer"], &order, Some(&method), status)?;
-    let intent = intent.map(|intent| payments::succeed(tx, intent, &method)).transpose()?;
+    let method = method.map(|method| methods::keep(tx, method, &session["customer"])).transpose()?;
+    let subscription = begin(tx, &session["customer"], &order, &First::active(method.as_ref()))?;
+    let intent = match (intent, &method) {
+        (Some(intent), Some(method)) => Some(payments::take(tx, intent, method)?),
+        _ => None,
+    };
     let invoice_id = subscription["latest_invoice"].as_str().unwrap_or_default();
     let mut billed = lines::regular(tx, &subscription, invoice_id)?;
     for item in once {
         billed.push(lines::one_time(tx, &subscription, invoice_id, &item["price"], quantity(item))?);
     }
     let mut invoice = first_invoice(tx, &subscription, billed, intent.as_ref())?;
-    if intent.is_some() {
-        invoice = collect::mark_paid_at_checkout(tx, invoice)?;
+    if let Some(intent) = &intent {
+        invoice = collect::mark_taken_at_checkout(tx, invoice, intent)?;
     }
     Ok((subscription, invoice))
 }
@@ -129,58 +113,89 @@ pub fn at_checkout(tx: &Tx, session: &Value, method: Value, intent: Option<Value
 pub fn create(call: Call) -> Answer<Value> {
     let (tx, mut params) = (call.tx, call.params);
     params.refuse(&UNSUPPORTED)?;
-    params.accept(&["off_session", "payment_settings", "proration_behavior"]);
+    params.accept(&["off_session", "proration_behavior"]);
     params.one_of("collection_method", &["charge_automatically"])?;
     let customer = params.required("customer")?;
     tx.reference("customer", &customer, "customer")?;
-    let behavior = params
-        .one_of("payment_behavior", &["allow_incomplete", "default_incomplete", "error_if_incomplete"])?
-        .unwrap_or_else(|| "allow_incomplete".into());
+    let payment = payment_behavior(&mut params)?;
     let at_period_end = params.boolean("cancel_at_period_end")? == Some(true);
     let wanted_currency = params.currency("currency")?;
-    let order = order(tx, &mut params)?;
+    let mut order = order(tx, &json!(customer), &mut params)?;
+    order.data["payment_settings"] = paying::settings(&mut params, &paying::unset(), &order.currency)?;
     if wanted_currency.is_some_and(|wanted| order.currency != json!(wanted)) {
         return Err(Failure::invalid("The price specified is in another currency.").param("currency"));
     }
     let chosen = params.text("default_payment_method")?;
     params.finish()?;
     let chosen = chosen.map(|id| methods::of_customer(tx, &id, &customer, "default_payment_method"));
-    let chosen = chosen.transpose()?;
-    let customer = json!(customer);
-    let charged = match &chosen {
-        Some(method) => Some(method.clone()),
-        None => collect::default_of_customer(tx, &customer)?,
-    };
-    let status = first_status(&order, &behavior, charged.as_ref())?;
-    let subscription = begin(tx, &customer, &order, chosen.as_ref(), status)?;
-    let invoice_id = subscription["latest_invoice"].as_str().unwrap_or_default();
-    let billed = lines::regular(tx, &subscription, invoice_id)?;
-    let invoice = first_invoice(tx, &subscription, billed, None)?;
-    if invoice["status"] == json!("open") && behavior != "default_incomplete" {
-        collect::charge(tx, invoice, charged, Asked::OnSchedule)?;
-    }
-    let before = tx.get(KIND, id_of(&subscription))?;
+    let before = start(tx, &json!(customer), &order, chosen.transpose()?, payment)?;
     if !at_period_end {
         return Ok(before);
     }
     let mut after = before.clone();
-    super::change::cancel_at_period_end(tx, &mut after, true);
+    super::ending::cancel_at_period_end(tx, &mut after, true);
     super::update(tx, &before, &after)?;
     Ok(after)
 }
 
-fn order(tx: &Tx, params: &mut Params) -> Answer<Order> {
+/// Begins it, and bills its first period.
+pub fn start(
+    tx: &Tx,
+    customer: &Value,
+    order: &Order,
+    chosen: Option<Value>,
+    payment: Payment,
+) -> Answer<Value> {
+    let charged = match &chosen {
+        Some(method) => Some(method.clone()),
+        None => collect::default_of_customer(tx, customer)?,
+    };
+    // Whether anything is due decides how it begins.
+    let due = tx.undone(|tx| {
+        let subscription = begin(tx, customer, order, &First::active(chosen.as_ref()))?;
+        let lines = lines::regular(tx, &subscription, "")?;
+        Ok(first_invoice(tx, &subscription, lines, None)?["amount_due"].clone())
+    })?;
+    let (status, setup) = match due == json!(0) {
+        true => ("active", saving::begin(tx, customer, order, charged.as_ref())?),
+        false => (first_status(tx, payment, charged.as_ref())?, None),
+    };
+    let first = First { status, method: chosen.as_ref(), setup: setup.as_ref() };
+    let subscription = begin(tx, customer, order, &first)?;
+    let invoice_id = subscription["latest_invoice"].as_str().unwrap_or_default();
+    let billed = lines::regular(tx, &subscription, invoice_id)?;
+    let invoice = first_invoice(tx, &subscription, billed, None)?;
+    if invoice["status"] == json!("open") && payment != Payment::Awaited {
+        collect::charge(tx, invoice, charged, Asked::OnSchedule)?;
+    }
+    tx.get(KIND, id_of(&subscription))
+}
+
+/// What is asked for, by and for this customer.
+pub fn order(tx: &Tx, customer: &Value, params: &mut Params) -> Answer<Order> {
+    let name = params.full_name("items");
     let sections = params.sections("items")?.unwrap_or_default();
     let items = sections.into_iter().map(|section| bought(tx, section)).collect::<Answer<Vec<_>>>()?;
-    let Some(first) = items.first() else { return Err(Failure::missing_param("items")) };
+    let Some(first) = items.first() else { return Err(Failure::missing_param(&name)) };
     let currency = &first.price["currency"];
     let one_currency = items.iter().all(|item| item.price["currency"] == *currency);
     if !one_currency || !cart::renew_together(items.iter().map(|item| &item.price["recurring"])) {
         let message = "The Stripe sandbox wants all items to have the same interval and currency.";
-        return Err(Failure::invalid(message).param("items"));
+        return Err(Failure::invalid(message).param(name));
     }
     let currency = currency.clone();
-    Ok(Order { items, currency, data: data(params)?, automatic_tax: false })
+    let automatic_tax = tax::wanted(params)? == Some(true);
+    if automatic_tax {
+        tax::check_location(tx, customer)?;
+        items.iter().try_for_each(|item| tax::check_price(&item.price, &name))?;
+    }
+    let asked = Use {
+        customer: customer.as_str(),
+        currency: currency.as_str().unwrap_or_default(),
+        amount: items.iter().map(|item| lines::amount_of(&item.price, item.quantity)).sum(),
+    };
+    let discounts = discounts::wanted(tx, params, &asked)?.unwrap_or_default();
+    Ok(Order { data: data(tx, params, 0)?, items, currency, automatic_tax, discounts, session: Value::Null })
 }
 
 fn bought(tx: &Tx, mut section: Params) -> Answer<Bought> {
@@ -198,46 +213,57 @@ fn bought(tx: &Tx, mut section: Params) -> Answer<Bought> {
 }
 
 /// What the first payment will make of it.
-fn first_status(order: &Order, behavior: &str, method: Option<&Value>) -> Answer<&'static str> {
-    if !order.data["trial_period_days"].is_null() {
-        return Ok("trialing");
-    }
-    let due = order.items.iter().any(|item| lines::amount_of(&item.price, item.quantity) > 0);
-    if !due {
-        return Ok("active");
-    }
-    if behavior == "default_incomplete" {
+fn first_status(tx: &Tx, payment: Payment, method: Option<&Value>) -> Answer<&'static str> {
+    if payment == Payment::Awaited {
         return Ok("incomplete");
     }
     let Some(method) = method else {
         let message = "This customer has no default payment method, and none is given.";
         return Err(Failure::invalid(message).code("resource_missing"));
     };
-    match cards::of(method)?.refusal() {
+    match means::refusal(tx, method)? {
         None => Ok("active"),
-        Some(refusal) if behavior == "error_if_incomplete" => Err(refusal),
+        Some(refusal) if payment == Payment::Required => Err(refusal),
         Some(_) => Ok("incomplete"),
     }
 }
 
-fn begin(tx: &Tx, customer: &Value, order: &Order, method: Option<&Value>, status: &str) -> Answer<Value> {
+/// How it begins, unless that is with a trial.
+struct First<'a> {
+    status: &'a str,
+    method: Option<&'a Value>,
+    /// What has to be confirmed before anything can be charged.
+    setup: Option<&'a Value>,
+}
+
+impl<'a> First<'a> {
+    fn active(method: Option<&'a Value>) -> Self {
+        Self { status: "active", method, setup: None }
+    }
+}
+
+fn begin(tx: &Tx, customer: &Value, order: &Order, first: &First) -> Answer<Value> {
     let mut subscription = blank(tx, customer, order);
-    subscription["status"] = json!(status);
-    subscription["default_payment_method"] = json!(method.map(id_of));
+    subscription["status"] = json!(first.status);
+    subscription["default_payment_method"] = json!(first.method.map(id_of));
+    subscription["pending_setup_intent"] = json!(first.setup.map(id_of));
     subscription["latest_invoice"] = json!(ids::fresh("in"));
-    let end = match order.data["trial_period_days"].as_i64() {
-        Some(days) => {
-            let end = tx.now() + days * DAY;
-            subscription["trial_start"] = json!(tx.now());
-            subscription["trial_end"] = json!(end);
-            // What is paid for is counted from when it is paid for.
-            subscription["billing_cycle_anchor"] = json!(end);
-            end
+    let trial = &order.data["trial"];
+    if !trial["settings"].is_null() {
+        subscription["trial_settings"] = trial["settings"].clone();
+    }
+    match trials::end_from_now(tx, trial) {
+        Some(end) => trials::begin(tx, &mut subscription, end),
+        None => {
+            let end = next_end(tx.now(), &order.items[0].price["recurring"], tx.now())?;
+            set_period(&mut subscription, tx.now(), end);
         }
-        None => next_end(tx.now(), &order.items[0].price["recurring"], tx.now())?,
-    };
-    set_period(&mut subscription, tx.now(), end);
+    }
+    discounts::put(tx, &mut subscription, &order.discounts, &order.session)?;
     tx.insert(&subscription, &Value::Null)?;
+    if let Some(setup) = first.setup {
+        saving::attach(tx, &subscription, setup)?;
+    }
     tx.emit("customer.subscription.created", &subscription)?;
     renewals::tell_of_short_trial(tx, &subscription)?;
     renewals::set_alarm(tx, &subscription)?;
@@ -248,121 +274,4 @@ fn first_invoice(tx: &Tx, subscription: &Value, lines: Vec<Value>, intent: Optio
     let id = subscription["latest_invoice"].as_str().unwrap_or_default();
     let draft = issue::Draft { id, reason: "subscription_create", lines, period: (tx.now(), tx.now()) };
     issue::issue(tx, subscription, draft, intent)
-}
-
-fn blank(tx: &Tx, customer: &Value, order: &Order) -> Value {
-    let id = ids::fresh("sub");
-    let items: Vec<Value> = order.items.iter().map(|bought| item(tx, &id, bought)).collect();
-    let metadata = &order.data["metadata"];
-    let mut subscription = json!({
-        "object": KIND,
-        "automatic_tax": {
-            "disabled_reason": null,
-            "enabled": order.automatic_tax,
-            "liability": order.automatic_tax.then(|| json!({"type": "self"})),
-        },
-        "billing_cycle_anchor": tx.now(),
-        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": tx.now()},
-        "billing_schedules": [],
-        "cancel_at_period_end": false,
-        "cancellation_details": {"comment": null, "feedback": null, "reason": null},
-        "collection_method": "charge_automatically",
-        "created": tx.now(),
-        "currency": order.currency,
-        "customer": customer,
-        "default_tax_rates": [],
-        "description": order.data["description"],
-        "discounts": [],
-        "invoice_settings": {
-            "account_tax_ids": null, "custom_fields": null, "description": null, "footer": null,
-            "issuer": {"type": "self"},
-        },
-        "items": {
-            "object": "list", "data": items, "has_more": false, "total_count": items.len(),
-            "url": format!("/v1/subscription_items?subscription={id}"),
-        },
-        "livemode": false,
-        "metadata": if metadata.is_object() { metadata.clone() } else { json!({}) },
-        "payment_settings": {
-            "payment_method_options": null, "payment_method_types": null, "save_default_payment_method": "off",
-        },
-        "start_date": tx.now(),
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "id": id,
-    });
-    for name in NULL_AT_FIRST {
-        subscription[name] = Value::Null;
-    }
-    subscription
-}
-
-const NULL_AT_FIRST: [&str; 24] = [
-    "application",
-    "application_fee_percent",
-    "billing_cycle_anchor_config",
-    "billing_thresholds",
-    "cancel_at",
-    "canceled_at",
-    "customer_account",
-    "days_until_due",
-    "default_payment_method",
-    "default_source",
-    "ended_at",
-    "latest_invoice",
-    "next_pending_invoice_item_invoice",
-    "on_behalf_of",
-    "pause_collection",
-    "pending_invoice_item_interval",
-    "pending_setup_intent",
-    "pending_update",
-    "schedule",
-    "status_details",
-    "test_clock",
-    "transfer_data",
-    "trial_end",
-    "trial_start",
-];
-
-fn item(tx: &Tx, subscription: &str, bought: &Bought) -> Value {
-    json!({
-        "id": ids::fresh("si"),
-        "object": "subscription_item",
-        "billed_until": null,
-        "billing_thresholds": null,
-        "created": tx.now(),
-        "current_period_end": 0,
-        "current_period_start": 0,
-        "discounts": [],
-        "metadata": bought.metadata,
-        "plan": plan(&bought.price),
-        "price": bought.price,
-        "quantity": bought.quantity,
-        "subscription": subscription,
-        "tax_rates": [],
-    })
-}
-
-/// The price again, in the shape prices had before there were prices.
-pub fn plan(price: &Value) -> Value {
-    json!({
-        "id": price["id"],
-        "object": "plan",
-        "active": price["active"],
-        "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"],
-        "billing_scheme": price["billing_scheme"],
-        "created": price["created"],
-        "currency": price["currency"],
-        "interval": price["recurring"]["interval"],
-        "interval_count": price["recurring"]["interval_count"],
-        "livemode": false,
-        "metadata": price["metadata"],
-        "meter": null,
-        "nickname": price["nickname"],
-        "product": price["product"],
-        "tiers_mode": null,
-        "transform_usage": null,
-        "trial_period_days": null,
-        "usage_type": "licensed",
-    })
 }

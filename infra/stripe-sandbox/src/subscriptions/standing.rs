@@ -2,20 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, end, update};
+use super::{KIND, end, pausing, update};
 use crate::failure::Answer;
 use crate::invoices;
 use crate::list::Query;
+use crate::settings;
 use crate::tx::{Tx, id_of};
 
 /// The latest invoice decides: paid, it lifts whatever older ones have brought about.
 pub fn invoice_paid(tx: &Tx, invoice: &Value) -> Answer<()> {
     let before = tx.get(KIND, invoices::subscription_id(invoice))?;
-    let waits = matches!(before["status"].as_str(), Some("incomplete" | "past_due"));
-    if !waits || latest_is(tx, &before, "open")? {
-        return Ok(());
+    match before["status"].as_str() {
+        Some("incomplete" | "past_due") if !latest_is(tx, &before, "open")? => {
+            set_status(tx, &before, "active")
+        }
+        Some("unpaid") if is_latest(&before, invoice) => set_status(tx, &before, "active"),
+        Some("paused") if is_latest(&before, invoice) => pausing::go_on(tx, &before, "active"),
+        _ => Ok(()),
     }
-    set_status(tx, &before, "active")
+}
+
+fn is_latest(subscription: &Value, invoice: &Value) -> bool {
+    subscription["latest_invoice"] == invoice["id"]
 }
 
 fn latest_is(tx: &Tx, subscription: &Value, status: &str) -> Answer<bool> {
@@ -23,31 +31,53 @@ fn latest_is(tx: &Tx, subscription: &Value, status: &str) -> Answer<bool> {
     Ok(latest.is_some_and(|invoice| invoice["status"] == json!(status)))
 }
 
-/// A first invoice that fails leaves its subscription incomplete; a later one makes it past due, and
-/// ends it when no attempt is left.
+/// A bank is asked for it, and answers in some days; until it says no, the subscription counts as paid for.
+pub fn invoice_processing(tx: &Tx, invoice: &Value) -> Answer<()> {
+    let before = tx.get(KIND, invoices::subscription_id(invoice))?;
+    match before["status"].as_str() {
+        Some("incomplete") => set_status(tx, &before, "active"),
+        Some("paused") if is_latest(&before, invoice) => pausing::payment_processing(tx, &before),
+        _ => Ok(()),
+    }
+}
+
+/// A first invoice that fails leaves its subscription incomplete; a later one makes it past due, until no
+/// attempt is left.
 pub fn invoice_failed(tx: &Tx, invoice: &Value, exhausted: bool) -> Answer<()> {
-    let mut before = tx.get(KIND, invoices::subscription_id(invoice))?;
+    let before = tx.get(KIND, invoices::subscription_id(invoice))?;
     match before["status"].as_str() {
         Some("active" | "trialing") if !latest_is(tx, &before, "paid")? => {
             set_status(tx, &before, "past_due")
         }
-        Some("past_due") if exhausted => {
+        Some("paused") if is_latest(&before, invoice) && invoice["attempted"] == json!(true) => {
+            pausing::payment_failed(tx, &before, exhausted)
+        }
+        Some("past_due") if exhausted => give_up(tx, before),
+        _ => Ok(()),
+    }
+}
+
+/// What becomes of a subscription that nobody pays for is a choice of the account's.
+fn give_up(tx: &Tx, mut before: Value) -> Answer<()> {
+    match settings::chosen(tx, &settings::AFTER_RETRIES)? {
+        "past_due" => Ok(()),
+        "unpaid" => set_status(tx, &before, "unpaid"),
+        _ => {
             before["cancellation_details"]["reason"] = json!("payment_failed");
             end(tx, before).map(drop)
         }
-        _ => Ok(()),
     }
 }
 
 /// Nobody owes a voided invoice.
 pub fn invoice_voided(tx: &Tx, invoice: &Value) -> Answer<()> {
     let before = tx.get(KIND, invoices::subscription_id(invoice))?;
-    if before["latest_invoice"] != invoice["id"] {
+    if !is_latest(&before, invoice) {
         return Ok(());
     }
     match before["status"].as_str() {
         Some("incomplete") => expire_incomplete(tx, &before),
-        Some("past_due") => set_status(tx, &before, "active"),
+        Some("past_due" | "unpaid") => set_status(tx, &before, "active"),
         _ => Ok(()),
     }
 }

@@ -154,20 +154,14 @@ async fn what_the_sandbox_does_not_act_on_is_refused() {
         (format!("items[0][price]={small}"), "items[0][id]"),
         ("items[0][id]=si_none".to_owned(), "items[0][id]"),
         (format!("{item}&items[0][deleted]=true"), "items[0][deleted]"),
-        ("trial_end=now".to_owned(), "trial_end"),
+        ("payment_behavior=pending_if_incomplete".to_owned(), "payment_behavior"),
         ("default_payment_method=pm_none".to_owned(), "default_payment_method"),
         ("colour=red".to_owned(), "colour"),
     ] {
         let refused = stand.try_post(&path, &form, &[]).await;
         assert_eq!((refused.status, &refused.error()["param"]), (400, &json!(param)), "{form}");
     }
-    for param in ["invoice_now", "prorate"] {
-        assert_eq!(
-            stand.delete(&format!("{path}?{param}=false&colour=red")).await.error()["param"],
-            "colour"
-        );
-    }
-    assert_eq!(stand.delete(&format!("{path}?prorate=true")).await.error()["param"], "prorate");
+    assert_eq!(stand.delete(&format!("{path}?prorate=true&colour=red")).await.error()["param"], "colour");
 }
 
 #[tokio::test]
@@ -204,4 +198,85 @@ async fn a_person_can_swap_the_card_and_cancel() {
     let gone = stand.shopper(&format!("{by_hand}/cancel"), "").await.json();
     assert_eq!(gone["status"], "canceled");
     assert_eq!(stand.shopper(&format!("{by_hand}/cancel"), "").await.status, 404);
+}
+
+#[tokio::test]
+async fn seats_are_added_and_given_back_for_the_rest_of_the_period() {
+    let stand = Stand::start().await;
+    let seat = stand.plan("Seat", 700, "week").await;
+    let bought = stand.subscribe(&seat, "").await;
+    let item = id(&bought["items"]["data"][0]).to_owned();
+    let path = format!("/v1/subscriptions/{}", id(&bought));
+    let seats = |count: i64| format!("items[0][id]={item}&items[0][quantity]={count}");
+    stand.live(2 * DAY_MS).await;
+    let more = stand.post(&path, &format!("{}&proration_behavior=always_invoice", seats(3))).await;
+    assert_eq!(more["items"]["data"][0]["quantity"], 3);
+    assert_eq!(amounts(&stand.invoices(id(&bought)).await[0]), [-500, 1500]);
+    stand.post(&path, &seats(2)).await;
+    stand.live(5 * DAY_MS + HOUR_MS).await;
+    let renewal = &stand.invoices(id(&bought)).await[0];
+    assert_eq!((amounts(renewal), &renewal["amount_paid"]), (vec![-1500, 1000, 1400], &json!(900)));
+    assert_eq!(stand.try_post(&path, &seats(0), &[]).await.error()["param"], "items[0][quantity]");
+}
+
+#[tokio::test]
+async fn a_change_that_awaits_its_payment_is_past_due_until_then() {
+    let stand = Stand::start().await;
+    let (small, large) = (stand.plan("Small", 700, "week").await, stand.plan("Large", 1400, "week").await);
+    let (path, form) = bought(&stand, &small, &large).await;
+    stand.live(2 * DAY_MS).await;
+    let awaiting = "&proration_behavior=always_invoice&payment_behavior=default_incomplete";
+    let changed = stand.post(&path, &format!("{form}{awaiting}")).await;
+    assert_eq!(changed["status"], "past_due");
+    assert_eq!(changed["items"]["data"][0]["price"]["id"], json!(large));
+    let invoice = &stand.invoices(id(&changed)).await[0];
+    assert_eq!((&invoice["status"], &invoice["attempted"]), (&json!("open"), &json!(false)));
+    stand.post(&format!("/v1/invoices/{}/pay", id(invoice)), "").await;
+    assert_eq!(stand.get(&path).await["status"], "active");
+}
+
+#[tokio::test]
+async fn a_cancellation_gives_back_and_invoices_what_it_is_asked_to() {
+    let stand = Stand::start().await;
+    let (small, large) = (stand.plan("Small", 700, "week").await, stand.plan("Large", 1400, "week").await);
+    for (query, invoices, total) in [
+        ("", 1, 700),
+        ("?prorate=true", 1, 700),
+        ("?invoice_now=true", 2, 500),
+        ("?prorate=true&invoice_now=true", 2, -500),
+    ] {
+        let (path, form) = bought(&stand, &small, &large).await;
+        stand.live(2 * DAY_MS).await;
+        let changed = stand.post(&path, &form).await;
+        stand.delete(&format!("{path}{query}")).await;
+        let billed = stand.invoices(id(&changed)).await;
+        assert_eq!((billed.len(), &billed[0]["total"]), (invoices, &json!(total)), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_days_of_billing_can_begin_anew() {
+    let stand = Stand::start().await;
+    let price = stand.plan("Weekly", 700, "week").await;
+    let before = stand.subscribe(&price, "").await;
+    stand.live(2 * DAY_MS).await;
+    let path = format!("/v1/subscriptions/{}", id(&before));
+    let anew = stand.post(&path, "billing_cycle_anchor=now").await;
+    assert_eq!((period(&anew).0, &anew["billing_cycle_anchor"]), (stand.now(), &json!(stand.now())));
+    assert_eq!(amounts(&stand.invoices(id(&before)).await[0]), [-500, 700]);
+}
+
+#[tokio::test]
+async fn an_end_can_be_set_at_the_end_of_the_period_as_the_portal_does() {
+    let stand = Stand::start().await;
+    let price = stand.plan("Weekly", 700, "week").await;
+    let bought = stand.subscribe(&price, "").await;
+    let path = format!("/v1/subscriptions/{}", id(&bought));
+    let leaving = stand.post(&path, "cancel_at=min_period_end").await;
+    assert_eq!(
+        (&leaving["cancel_at"], &leaving["cancel_at_period_end"]),
+        (&json!(period(&bought).1), &json!(false))
+    );
+    let stays = stand.post(&path, "cancel_at=").await;
+    assert_eq!((&stays["cancel_at"], &stays["canceled_at"]), (&json!(null), &json!(null)));
 }

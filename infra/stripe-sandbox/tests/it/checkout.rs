@@ -128,7 +128,7 @@ async fn an_unknown_card_is_answered_with_the_known_ones() {
     let stand = Stand::start().await;
     let price = stand.price("Small", 499).await;
     let session = stand.session(&price, "").await;
-    let refused = stand.pay(id(&session), "5555555555554444").await;
+    let refused = stand.pay(id(&session), "5555555555554400").await;
     assert_eq!(refused.status, 402);
     let message = refused.error()["message"].as_str().unwrap().to_owned();
     for card in [PAYS, DECLINED, ASKS] {

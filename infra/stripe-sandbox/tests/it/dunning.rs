@@ -159,3 +159,50 @@ async fn an_older_invoice_that_fails_again_does_not_undo_a_later_one_that_is_pai
     assert_eq!((&older["status"], &older["attempt_count"]), (&json!("open"), &json!(4)));
     assert_eq!(stand.subscription(id(&bought)).await["status"], "active");
 }
+
+/// A subscription whose last retry has been declined.
+async fn exhausted(stand: &Stand, after_retries: &str) -> String {
+    let chosen =
+        stand.shopper("/_sandbox/settings", &format!(r#"{{"after_retries":"{after_retries}"}}"#)).await;
+    assert_eq!(chosen.status, 200, "{}", chosen.text);
+    let (subscription, _) = declined(stand).await;
+    stand.live(16 * DAY_MS).await;
+    subscription
+}
+
+#[tokio::test]
+async fn an_unpaid_subscription_goes_on_in_drafts_until_its_latest_invoice_is_paid() {
+    let stand = Stand::start().await;
+    let subscription = exhausted(&stand, "unpaid").await;
+    assert_eq!(stand.subscription(&subscription).await["status"], "unpaid");
+    let owed = latest(&stand, &subscription).await;
+    assert_eq!((&owed["status"], &owed["auto_advance"]), (&json!("open"), &json!(false)));
+    stand.live(45 * DAY_MS).await;
+    let invoices = stand.invoices(&subscription).await;
+    assert_eq!(
+        (invoices.len(), &invoices[0]["status"], &invoices[1]["status"]),
+        (4, &json!("draft"), &json!("draft"))
+    );
+    assert_eq!(invoices[0]["auto_advance"], false);
+    assert_eq!(stand.subscription(&subscription).await["status"], "unpaid");
+
+    stand.swap_card(&subscription, PAYS).await;
+    stand.post(&format!("/v1/invoices/{}/pay", id(&owed)), "").await;
+    assert_eq!(stand.subscription(&subscription).await["status"], "unpaid", "that was not the latest");
+    stand.post(&format!("/v1/invoices/{}/pay", id(&invoices[0])), "").await;
+    assert_eq!(stand.subscription(&subscription).await["status"], "active");
+    stand.live(31 * DAY_MS).await;
+    assert_eq!(latest(&stand, &subscription).await["status"], "paid", "and it renews by itself again");
+}
+
+#[tokio::test]
+async fn after_its_retries_a_subscription_may_stay_past_due() {
+    let stand = Stand::start().await;
+    let subscription = exhausted(&stand, "past_due").await;
+    assert_eq!(stand.subscription(&subscription).await["status"], "past_due");
+    let owed = latest(&stand, &subscription).await;
+    assert_eq!((&owed["status"], &owed["next_payment_attempt"]), (&json!("open"), &json!(null)));
+    stand.swap_card(&subscription, PAYS).await;
+    stand.post(&format!("/v1/invoices/{}/pay", id(&owed)), "").await;
+    assert_eq!(stand.subscription(&subscription).await["status"], "active");
+}

@@ -1,8 +1,8 @@
 //! Invoices as a shop reads, pays and voids them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::stand::{DAY_MS, FAILS_LATER, HOUR_MS, Stand, id};
+use crate::stand::{DAY_MS, FAILS_LATER, HOUR_MS, Stand, id, types};
 
 #[tokio::test]
 async fn invoices_are_listed_by_subscription_customer_and_status() {
@@ -106,13 +106,18 @@ async fn invoices_are_numbered_per_customer_and_have_a_page() {
     let invoices = stand.invoices(id(&bought)).await;
     let number = |at: usize| invoices[at]["number"].as_str().unwrap().rsplit_once('-').unwrap().1.to_owned();
     assert_eq!((number(1), number(0)), ("0001".to_owned(), "0002".to_owned()));
-    for name in ["hosted_invoice_url", "invoice_pdf"] {
-        let page = stand.send("GET", invoices[0][name].as_str().unwrap(), &[], "").await;
-        assert_eq!(page.status, 200);
-        for text in ["Premium &lt;plan&gt;", "9.99 EUR", "a@b.test", invoices[0]["number"].as_str().unwrap()]
-        {
-            assert!(page.text.contains(text), "{text} is missing from {}", page.text);
-        }
+    let number = invoices[0]["number"].as_str().unwrap();
+    let page = stand.send("GET", invoices[0]["hosted_invoice_url"].as_str().unwrap(), &[], "").await;
+    assert_eq!(page.status, 200);
+    for text in ["Premium &lt;plan&gt;", "9.99 EUR", "a@b.test", number] {
+        assert!(page.text.contains(text), "{text} is missing from {}", page.text);
+    }
+    assert!(!page.text.contains("Pay 9.99 EUR"), "it is paid");
+    let pdf = stand.send("GET", invoices[0]["invoice_pdf"].as_str().unwrap(), &[], "").await;
+    assert_eq!((pdf.status, pdf.header("content-type")), (200, "application/pdf"));
+    assert!(pdf.text.starts_with("%PDF-"));
+    for text in ["Premium <plan>", "9.99 EUR", "a@b.test", number] {
+        assert!(pdf.text.contains(text), "{text} is missing from {}", pdf.text);
     }
     assert_eq!(stand.send("GET", "/i/in_none", &[], "").await.status, 404);
 }
@@ -138,4 +143,88 @@ async fn a_default_of_the_customer_is_charged_where_the_subscription_has_none() 
     );
     stand.live(7 * DAY_MS + HOUR_MS).await;
     assert_eq!(stand.invoices(id(&subscription)).await[0]["status"], "paid");
+}
+
+/// An invoice that is owed since its renewal was declined, and its subscription.
+async fn owed(stand: &Stand) -> (Value, String) {
+    let price = stand.plan("Weekly", 299, "week").await;
+    let bought = stand.subscribe(&price, "&customer_email=a@b.test").await;
+    stand.swap_card(id(&bought), FAILS_LATER).await;
+    stand.live(7 * DAY_MS + HOUR_MS).await;
+    (stand.invoices(id(&bought)).await.remove(0), id(&bought).to_owned())
+}
+
+#[tokio::test]
+async fn an_open_invoice_is_paid_on_its_page() {
+    let stand = Stand::start().await;
+    let (invoice, subscription) = owed(&stand).await;
+    let url = invoice["hosted_invoice_url"].as_str().unwrap();
+    let page = stand.send("GET", url, &[], "").await.text;
+    assert!(page.contains("Pay 2.99 EUR") && page.contains("Pay by SEPA Direct Debit"), "{page}");
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(stand.send("POST", url, &headers, "card=1234").await.status, 402);
+    stand.send("POST", url, &headers, "card=4000000000000002").await;
+    assert!(stand.send("GET", url, &[], "").await.text.contains("Your card was declined."));
+
+    let asked = stand.send("POST", url, &headers, "card=4000002760003184").await;
+    let bank = asked.header("location").to_owned();
+    assert!(stand.send("GET", url, &[], "").await.text.contains("Your bank asks for you"));
+    let back = stand.send("POST", &bank, &headers, "outcome=success").await;
+    assert!(back.header("location").starts_with(url), "{}", back.header("location"));
+    assert!(!stand.send("GET", url, &[], "").await.text.contains("Pay 2.99 EUR"));
+    assert_eq!(stand.subscription(&subscription).await["status"], "active");
+    let again = stand.send("POST", url, &headers, "card=4242424242424242").await;
+    assert!(again.text.contains("already paid"), "{}", again.text);
+}
+
+#[tokio::test]
+async fn an_open_invoice_is_paid_by_debit_when_the_bank_has_answered() {
+    let stand = Stand::start().await;
+    let (invoice, subscription) = owed(&stand).await;
+    let path = format!("/_sandbox/invoices/{}/pay", id(&invoice));
+    let asked = stand.shopper(&path, r#"{"iban":"DE89370400440532013000"}"#).await.json();
+    assert_eq!(asked["status"], "processing");
+    let url = invoice["hosted_invoice_url"].as_str().unwrap();
+    assert!(stand.send("GET", url, &[], "").await.text.contains("answers in some days"));
+    assert_eq!(stand.shopper(&path, "").await.status, 400, "it is asked for once");
+    assert_eq!(stand.subscription(&subscription).await["status"], "past_due", "nothing is there yet");
+    stand.live(2 * DAY_MS).await;
+    assert_eq!(stand.get("/v1/charges").await["data"].as_array().unwrap().len(), 3, "nor is it retried");
+    stand.live(DAY_MS).await;
+    assert_eq!(stand.subscription(&subscription).await["status"], "active");
+}
+
+#[tokio::test]
+async fn an_invoice_can_be_paid_without_stripe() {
+    let stand = Stand::start().await;
+    let (invoice, subscription) = owed(&stand).await;
+    let seen = stand.event_types().await.len();
+    let path = format!("/v1/invoices/{}/pay", id(&invoice));
+    let paid = stand.post(&path, "paid_out_of_band=true&expand[]=payments").await;
+    assert_eq!((&paid["status"], &paid["amount_remaining"]), (&json!("paid"), &json!(0)));
+    assert_eq!(paid["payments"]["data"][0]["status"], "canceled", "no payment of Stripe's paid it");
+    assert_eq!(
+        types(&stand.events_after(seen).await),
+        ["payment_intent.canceled", "invoice.paid", "customer.subscription.updated"]
+    );
+    assert_eq!(stand.subscription(&subscription).await["status"], "active");
+    stand.live(3 * DAY_MS).await;
+    assert_eq!(stand.get("/v1/charges").await["data"].as_array().unwrap().len(), 2, "nothing is retried");
+}
+
+#[tokio::test]
+async fn invoices_are_walked_in_both_directions() {
+    let stand = Stand::start().await;
+    let price = stand.plan("Weekly", 299, "week").await;
+    let bought = stand.subscribe(&price, "").await;
+    stand.live(15 * DAY_MS).await;
+    let all = stand.invoices(id(&bought)).await;
+    let ids = async |query: String| -> Vec<String> {
+        let page = stand.get(&format!("/v1/invoices?subscription={}&{query}", id(&bought))).await;
+        page["data"].as_array().unwrap().iter().map(|it| id(it).to_owned()).collect()
+    };
+    assert_eq!(ids(format!("limit=1&starting_after={}", id(&all[0]))).await, [id(&all[1])]);
+    assert_eq!(ids(format!("limit=1&ending_before={}", id(&all[2]))).await, [id(&all[1])]);
+    let made = all[1]["created"].as_i64().unwrap();
+    assert_eq!(ids(format!("created[lt]={made}")).await, [id(&all[2])]);
 }

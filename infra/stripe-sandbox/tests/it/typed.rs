@@ -1,6 +1,9 @@
 //! Every object parses with async-stripe's typed structs, which refuse an answer that lacks a required field.
 
+mod billed;
+mod desk;
 mod given_back;
+mod paying;
 
 use std::fmt::Display;
 
@@ -30,7 +33,8 @@ use stripe_product::price::{
 use stripe_product::product::{CreateProduct, ListProduct, RetrieveProduct, UpdateProduct};
 use stripe_shared::{
     Charge, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus, Dispute, Event,
-    Invoice, InvoicePayment, InvoiceStatus, PaymentMethod, Refund, Subscription, SubscriptionStatus,
+    Invoice, InvoicePayment, InvoiceStatus, PaymentMethod, Refund, SetupIntent, Subscription,
+    SubscriptionStatus,
 };
 use stripe_types::{Currency, List};
 
@@ -84,6 +88,8 @@ macro_rules! fetch {
         RequestBuilder::new(StripeMethod::Get, $path).customize::<$as>().send($client).await.unwrap()
     };
 }
+
+pub(crate) use fetch;
 
 #[tokio::test]
 async fn customers_parse() {
@@ -215,8 +221,21 @@ async fn parse_object(object: &Value) {
         "invoice_payment" => assert_known(&fetch!(&canned, "", InvoicePayment)),
         "payment_method" => assert_known(&fetch!(&canned, "", PaymentMethod)),
         "subscription" => assert_known(&fetch!(&canned, "", Subscription)),
+        "subscription_schedule" => {
+            assert_known(&fetch!(&canned, "", stripe_shared::SubscriptionSchedule));
+        }
+        "coupon" => assert_known(&fetch!(&canned, "", stripe_shared::Coupon)),
+        "discount" => assert_known(&fetch!(&canned, "", stripe_shared::Discount)),
+        "promotion_code" => assert_known(&fetch!(&canned, "", stripe_shared::PromotionCode)),
+        "billing_portal.configuration" => {
+            assert_known(&fetch!(&canned, "", stripe_billing::BillingPortalConfiguration));
+        }
+        "billing_portal.session" => {
+            assert_known(&fetch!(&canned, "", stripe_billing::BillingPortalSession));
+        }
         "refund" => assert_known(&fetch!(&canned, "", Refund)),
         "payment_intent" => drop(fetch!(&canned, "", stripe_shared::PaymentIntent)),
+        "setup_intent" => assert_known(&fetch!(&canned, "", SetupIntent)),
         "price" => drop(fetch!(&canned, "", stripe_shared::Price)),
         "product" => drop(fetch!(&canned, "", stripe_shared::Product)),
         other => panic!("no type is known for {other}"),
