@@ -7,6 +7,7 @@ mod grant;
 mod refund;
 mod search;
 mod slice;
+mod unclaimed;
 
 use domain::decide::Refusal;
 use domain::ids::UserId;
@@ -76,6 +77,10 @@ impl Admin {
             "GET /v1/admin/grants:bulk/{job}" => self.show_bulk(request).boxed(),
             "GET /v1/admin/payments" => in_time(self.search_payments(request, now)).boxed(),
             "POST /v1/admin/refunds" => in_time(self.refund(request, operator, now)).boxed(),
+            "GET /v1/admin/unclaimed" => self.list_unclaimed(request).boxed(),
+            "POST /v1/admin/unclaimed/{object}/attach" => {
+                in_time(self.attach(request, operator, now)).boxed()
+            }
             "GET /v1/admin/users/{user}/export" => self.export(request, now).boxed(),
             "POST /v1/admin/users/{user}/erase" => in_time(self.erase(request, operator, now)).boxed(),
             _ => ready(Err(no_such_route(request))).boxed(),

@@ -1,25 +1,34 @@
-//! Selling: opening a checkout, and settling at once what is paid when its success page asks.
+//! Selling: opening a checkout, or subscribing and paying directly, changing what is subscribed to, and settling at
+//! once what is paid when its success page asks.
 
-mod open;
+mod alter;
+mod billing;
+mod customer;
+mod invoices;
+mod made;
+mod methods;
 mod order;
+mod payment;
+mod portal;
+mod preview;
+mod sale;
+mod session;
+mod setups;
+mod subscription;
 
 use domain::catalog::CheckoutPolicy;
-use domain::cause::Cause;
-use domain::entry::Entry;
-use domain::ids::{CheckoutId, SubscriptionId, UserId};
-use domain::item::Item;
-use domain::lot::Balances;
-use domain::money::Tokens;
-use domain::payment::{Payment, References};
+use domain::ids::{SubscriptionId, UserId};
 use domain::privacy::PrivacyKeys;
 use domain::time::Time;
-use edge::request::{answer, no_such_route, path, route};
-use edge::{BadSetting, Callers, Code, Env, Problem, Reply, StartError};
+use edge::request::{answer, no_such_route, route_for_user};
+use edge::{BadSetting, Callers, Env, Problem, Reply, StartError};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use lambda_http::{Body, Request, Response};
-use serde::Serialize;
-use settle::{Fulfilled, Settle, Synced, in_time, settle_problem, stripe_problem};
+use settle::{Settle, Synced, in_time, settle_problem};
 use store::{Catalogs, HTTP_BUDGET, Store};
-use stripe_api::{Session, SessionStatus};
+
+type Routed<'a> = BoxFuture<'a, Result<Reply, Problem>>;
 
 pub struct Checkout {
     store: Store,
@@ -29,18 +38,6 @@ pub struct Checkout {
     keys: PrivacyKeys,
     /// Origins that this stage allows beside the catalog's, such as a developer's own machine.
     origins: Vec<String>,
-}
-
-/// What `GET …/checkout/{id}` answers. `wallet` is that of the payment's own entry, so it is never stale.
-#[derive(Serialize)]
-struct Shown<'a> {
-    id: &'a CheckoutId,
-    status: &'static str,
-    url: Option<&'a str>,
-    item: Option<&'a Item>,
-    entry: Option<&'a Cause>,
-    tokens: Option<Tokens>,
-    wallet: Option<Balances>,
 }
 
 impl Checkout {
@@ -71,103 +68,45 @@ impl Checkout {
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
         let reply = in_time(async {
-            match route(&request) {
-                "POST /v1/me/checkout" | "POST /v1/users/{user}/checkout" => self.open(&request, now).await,
-                "GET /v1/me/checkout/{id}" | "GET /v1/users/{user}/checkout/{id}" => {
-                    self.show(&request, now).await
-                }
-                _ => Err(no_such_route(&request)),
-            }
+            let user = self.callers.subject(&request)?;
+            self.routed(&request, &user, now).await
         });
         answer(&request, reply).await
     }
 
-    /// Fulfils at once what is paid, so that a success page never waits for the webhook.
-    async fn show(&self, request: &Request, now: Time) -> Result<Reply, Problem> {
-        let user = self.callers.subject(request)?;
-        let id: CheckoutId = path(request, "id")?;
-        let session = self.settle.stripe().session(&id).await.map_err(stripe_problem)?;
-        let session = session.filter(|session| {
-            session.envelope.user.as_ref() == Some(&user)
-                && session.envelope.stack.as_deref() == Some(self.settle.stack())
-        });
-        let session = session.ok_or_else(|| Problem::new(Code::NotFound, "you have no such checkout"))?;
-        let entry = match (&session.payment, session.status) {
-            (Some(payment), _) => self.entry_of(payment, &session.id, now).await?,
-            (None, SessionStatus::Complete) => self.first_invoice(&session, &user, now).await?,
-            (None, _) => None,
-        };
-        // Booked to somebody else by an operator, it is that user's to see.
-        let entry = entry.filter(|entry| entry.user == user);
-        let status = match session.status {
-            SessionStatus::Complete if entry.is_none() => SessionStatus::Processing,
-            status => status,
-        };
-        Reply::ok(&Shown {
-            id: &session.id,
-            status: word(status),
-            url: session.url.as_deref(),
-            item: session.envelope.item.as_ref(),
-            entry: entry.as_ref().map(|entry| &entry.cause),
-            tokens: entry.as_ref().map(Entry::credited),
-            wallet: entry.as_ref().map(|entry| entry.after),
-        })
-    }
+    /// Each trip in a box of its own: in one future they would need room for all at once, and the stack is not endless.
+    fn routed<'a>(&'a self, request: &'a Request, user: &'a UserId, now: Time) -> Routed<'a> {
+        match route_for_user(request).as_str() {
+            "POST /v1/me/checkout" => self.open_session(request, user, now).boxed(),
+            "GET /v1/me/checkout/{id}" => self.show_session(request, user, now).boxed(),
 
-    async fn entry_of(
-        &self,
-        payment: &Payment,
-        checkout: &CheckoutId,
-        now: Time,
-    ) -> Result<Option<Entry>, Problem> {
-        let fulfilled = self.settle.fulfil(payment, "checkout", now).await.map_err(settle_problem)?;
-        match fulfilled {
-            Fulfilled::Credited(entry) => {
-                self.refer(&entry.user, payment, checkout).await;
-                Ok(Some(entry))
-            }
-            Fulfilled::Before(entry) => Ok(Some(entry)),
-            Fulfilled::Unclaimed(_) | Fulfilled::AnotherStack => Ok(None),
-        }
-    }
+            "POST /v1/me/subscriptions" => self.subscribe(request, user, now).boxed(),
+            "GET /v1/me/subscriptions/{id}" => self.show_subscription(request, user, now).boxed(),
+            "POST /v1/me/subscriptions/{id}/preview" => self.preview(request, user, now).boxed(),
+            "POST /v1/me/subscriptions/{id}/change" => self.change(request, user, now).boxed(),
+            "POST /v1/me/subscriptions/{id}/cancel" => self.cancel(request, user, now).boxed(),
+            "POST /v1/me/subscriptions/{id}/resume" => self.resume(request, user, now).boxed(),
 
-    /// So that the payment can be found by its checkout. Without it the buyer is no poorer, and the session's own event
-    /// says so again.
-    async fn refer(&self, user: &UserId, payment: &Payment, checkout: &CheckoutId) {
-        let references = References { checkout: Some(checkout.clone()), ..References::default() };
-        if let Err(error) = self.store.refer(user, &payment.id, &references).await {
-            tracing::warn!(payment = %payment.id, %checkout, cause = %error, "not referred to its checkout");
-        }
-    }
+            "POST /v1/me/payments" => self.pay(request, user, now).boxed(),
+            "GET /v1/me/payments/{id}" => self.show_payment(request, user, now).boxed(),
+            "POST /v1/me/payments/{id}/confirm" => self.confirm_payment(request, user, now).boxed(),
+            "POST /v1/me/payments/{id}/cancel" => self.cancel_payment(request, user, now).boxed(),
 
-    /// The entry that the first invoice of a sold plan led to: plan and allowance are there with it.
-    async fn first_invoice(
-        &self,
-        session: &Session,
-        user: &UserId,
-        now: Time,
-    ) -> Result<Option<Entry>, Problem> {
-        let (Some(subscription), Some(invoice)) = (&session.subscription, &session.invoice) else {
-            return Ok(None);
-        };
-        let cause = Cause::Invoice(invoice.clone());
-        if let Some(entry) = self.store.entry(&cause).await.map_err(Problem::fault)? {
-            return Ok(Some(entry));
+            "POST /v1/me/portal" => self.open_portal(request, user, now).boxed(),
+            "GET /v1/me/invoices" => self.invoices(request, user).boxed(),
+            "POST /v1/me/setups" => self.open_setup(request, user, now).boxed(),
+            "GET /v1/me/setups/{id}" => self.show_setup(request, user).boxed(),
+            "GET /v1/me/payment-methods" => self.payment_methods(user).boxed(),
+            "POST /v1/me/payment-methods/{id}/default" => self.make_default(request, user).boxed(),
+            "DELETE /v1/me/payment-methods/{id}" => self.remove_method(request, user).boxed(),
+            "GET /v1/me/billing" => self.show_billing(user).boxed(),
+            "PUT /v1/me/billing" => self.set_billing(request, user).boxed(),
+
+            _ => ready(Err(no_such_route(request))).boxed(),
         }
-        self.sync(subscription, user, now).await?;
-        self.store.entry(&cause).await.map_err(Problem::fault)
     }
 
     async fn sync(&self, id: &SubscriptionId, user: &UserId, now: Time) -> Result<Synced, Problem> {
         self.settle.sync(id, Some(user.clone()), "checkout", now).await.map_err(settle_problem)
-    }
-}
-
-const fn word(status: SessionStatus) -> &'static str {
-    match status {
-        SessionStatus::Open => "open",
-        SessionStatus::Processing => "processing",
-        SessionStatus::Complete => "complete",
-        SessionStatus::Expired => "expired",
     }
 }

@@ -1,37 +1,53 @@
-//! What a buyer may ask for, checked against the catalog, and what Stripe is then asked for.
+//! What a buyer may ask for, checked against the catalog.
 
-use domain::catalog::{CheckoutPolicy, Plan, Published};
+use domain::catalog::{CheckoutPolicy, Plan, Published, Trial};
 use domain::decide::Refusal;
-use domain::entry::{CheckoutRequest, Entry};
-use domain::ids::{PackageId, PlanId, PriceId};
-use domain::item::Item;
-use domain::item::{Interval, Sold};
+use domain::ids::{PackageId, PaymentMethodId, PlanId, PriceId};
+use domain::item::{Interval, Item, Sold};
 use domain::money::Currency;
-use domain::payment::Envelope;
 use edge::{Code, Problem};
 use serde::Deserialize;
 use store::Words;
-use stripe_api::CheckoutOrder;
 
 /// `{"package":"medium"}` or `{"plan":"premium"}`. Prices come from the catalog; a client names only what it wants.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Buy {
     package: Option<PackageId>,
+    /// Of a package, or the seats of a plan that is sold by the seat.
     quantity: Option<u32>,
     plan: Option<PlanId>,
     /// May be left out where the plan has one price.
     interval: Option<String>,
+    /// The catalog has the last word.
+    trial_days: Option<u32>,
+    /// Where the app itself collects it.
+    payment_method: Option<PaymentMethodId>,
     success_url: Option<String>,
     cancel_url: Option<String>,
+}
+
+/// How a sale is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// On Stripe's page.
+    Session,
+    /// A subscription at once, paid by what the app collects.
+    Subscription,
+    /// A package at once, in the same way.
+    Payment,
 }
 
 /// What can be sold, and for which price of Stripe's.
 pub struct Checked {
     pub item: Item,
     pub price: PriceId,
+    pub seats: u32,
     /// Of a plan.
     pub group: Option<String>,
+    /// How long it may be tried by somebody who may.
+    pub trial_days: u32,
+    pub method: Option<PaymentMethodId>,
     /// Where the buyer returns to, if not to where the catalog says.
     pub urls: Words,
 }
@@ -42,7 +58,13 @@ const LONGEST_URL: usize = 500;
 
 impl Buy {
     /// `stage_origins` are allowed beside the catalog's own.
-    pub fn checked(self, published: &Published, stage_origins: &[String]) -> Result<Checked, Problem> {
+    pub fn checked(
+        self,
+        form: Form,
+        published: &Published,
+        stage_origins: &[String],
+    ) -> Result<Checked, Problem> {
+        self.fits(form)?;
         let wanted = match (&self.package, &self.plan) {
             (Some(package), None) => self.package(package, published)?,
             (None, Some(plan)) => self.plan(plan, published)?,
@@ -56,13 +78,38 @@ impl Buy {
         policy.return_origins.extend_from_slice(stage_origins);
         let success_url = allowed("success_url", self.success_url, &policy)?;
         let cancel_url = allowed("cancel_url", self.cancel_url, &policy)?;
-        let urls = Words { success_url, cancel_url, ..Words::default() };
-        Ok(Checked { item: wanted.item, price, group: wanted.group, urls })
+        Ok(Checked {
+            item: wanted.item,
+            price,
+            seats: wanted.seats,
+            group: wanted.group,
+            trial_days: wanted.trial.map_or(0, |trial| trial.clamped(self.trial_days)),
+            method: self.payment_method,
+            urls: Words { success_url, cancel_url, ..Words::default() },
+        })
+    }
+
+    fn fits(&self, form: Form) -> Result<(), Problem> {
+        let returns = self.success_url.is_some() || self.cancel_url.is_some();
+        let misfit = match form {
+            Form::Session if self.payment_method.is_some() => {
+                "a `payment_method` is for POST …/subscriptions or …/payments; here Stripe's page asks for one"
+            }
+            Form::Subscription | Form::Payment if returns => {
+                "`success_url` and `cancel_url` are for POST …/checkout; from here nobody is sent anywhere"
+            }
+            Form::Subscription if self.package.is_some() => {
+                "a `package` is for POST …/payments; name a `plan`"
+            }
+            Form::Payment if self.plan.is_some() => "a `plan` is for POST …/subscriptions; name a `package`",
+            _ => return Ok(()),
+        };
+        Err(invalid(misfit))
     }
 
     fn package(&self, id: &PackageId, published: &Published) -> Result<Wanted, Problem> {
-        if self.interval.is_some() {
-            return Err(invalid("`interval` belongs to a `plan`"));
+        if self.interval.is_some() || self.trial_days.is_some() {
+            return Err(invalid("`interval` and `trial_days` belong to a `plan`"));
         }
         let quantity = self.quantity.unwrap_or(1);
         if !(1..=MOST_AT_ONCE).contains(&quantity) {
@@ -71,21 +118,23 @@ impl Buy {
         let single = Item::Package { id: id.clone(), quantity: 1 };
         let unknown = || Problem::refused(Refusal::UnknownItem(single.clone()), &published.catalog);
         let currency = published.catalog.packages.get(id).ok_or_else(unknown)?.price.currency;
-        Ok(Wanted { item: Item::Package { id: id.clone(), quantity }, single, currency, group: None })
+        let item = Item::Package { id: id.clone(), quantity };
+        Ok(Wanted { item, single, currency, seats: 1, group: None, trial: None })
     }
 
     fn plan(&self, id: &PlanId, published: &Published) -> Result<Wanted, Problem> {
-        if self.quantity.is_some_and(|quantity| quantity != 1) {
-            return Err(invalid("a plan is subscribed to once; leave `quantity` out"));
-        }
         let plan = published.catalog.plans.get(id);
         let interval = interval(self.interval.as_deref(), plan)?;
         let item = Item::Plan { id: id.clone(), interval };
         let price = plan.and_then(|plan| plan.prices.iter().find(|price| price.interval == interval));
         let unknown = || Problem::refused(Refusal::UnknownItem(item.clone()), &published.catalog);
         let (price, plan) = price.zip(plan).ok_or_else(unknown)?;
+        let (seats, most) = (self.quantity.unwrap_or(1), plan.seats.unwrap_or(1));
+        if !(1..=most).contains(&seats) {
+            return Err(Problem::refused(Refusal::TooManySeats { most }, &published.catalog));
+        }
         let (currency, group) = (price.price.currency, Some(plan.group.clone()));
-        Ok(Wanted { single: item.clone(), item, currency, group })
+        Ok(Wanted { single: item.clone(), item, currency, seats, group, trial: plan.trial })
     }
 }
 
@@ -94,10 +143,12 @@ struct Wanted {
     item: Item,
     single: Item,
     currency: Currency,
+    seats: u32,
     group: Option<String>,
+    trial: Option<Trial>,
 }
 
-fn interval(named: Option<&str>, plan: Option<&Plan>) -> Result<Interval, Problem> {
+pub fn interval(named: Option<&str>, plan: Option<&Plan>) -> Result<Interval, Problem> {
     let known = Interval::ALL.map(Interval::name).join(", ");
     match (named, plan.map_or(&[][..], |plan| &plan.prices)) {
         (Some(name), _) => Interval::parse(name)
@@ -112,11 +163,11 @@ fn interval(named: Option<&str>, plan: Option<&Plan>) -> Result<Interval, Proble
     }
 }
 
-fn invalid(detail: impl Into<String>) -> Problem {
+pub fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidRequest, detail)
 }
 
-fn allowed(name: &str, url: Option<String>, policy: &CheckoutPolicy) -> Result<Option<String>, Problem> {
+pub fn allowed(name: &str, url: Option<String>, policy: &CheckoutPolicy) -> Result<Option<String>, Problem> {
     let Some(url) = url else { return Ok(None) };
     if url.len() > LONGEST_URL {
         return Err(invalid(format!("`{name}` may have {LONGEST_URL} characters")));
@@ -126,34 +177,4 @@ fn allowed(name: &str, url: Option<String>, policy: &CheckoutPolicy) -> Result<O
     }
     let origins = policy.return_origins.join(", ");
     Err(invalid(format!("`{name}` must be a web address at one of the allowed origins: {origins}")))
-}
-
-/// The frozen request in Stripe's terms: always the same for the same entry, beside which `urls` stand.
-pub fn of(
-    entry: &Entry,
-    frozen: &CheckoutRequest,
-    urls: Words,
-    published: &Published,
-    stack: &str,
-) -> CheckoutOrder {
-    let quantity = match frozen.item {
-        Item::Package { quantity, .. } => quantity,
-        Item::Plan { .. } => 1,
-    };
-    let defaults = &published.catalog.checkout;
-    CheckoutOrder {
-        customer: frozen.customer.clone(),
-        price: frozen.price.clone(),
-        quantity,
-        expires_at: frozen.expires_at,
-        success_url: urls.success_url.unwrap_or_else(|| defaults.success_url.clone()),
-        cancel_url: urls.cancel_url.unwrap_or_else(|| defaults.cancel_url.clone()),
-        envelope: Envelope {
-            stack: Some(stack.to_owned()),
-            user: Some(entry.user.clone()),
-            catalog: Some(frozen.catalog),
-            item: Some(frozen.item.clone()),
-        },
-        request: entry.cause.fingerprint(),
-    }
 }

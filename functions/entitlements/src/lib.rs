@@ -10,7 +10,7 @@ use domain::ids::UserId;
 use domain::money::Tokens;
 use domain::time::Time;
 use domain::view::{self, AccountView, EntryView, PackageView, PlanView};
-use edge::request::{answer, no_such_route, page_size, query, route};
+use edge::request::{answer, no_such_route, page_size, query, route_for_user};
 use edge::{Callers, Code, Env, Problem, Reply, StartError};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
@@ -76,15 +76,13 @@ impl Entitlements {
 
     pub async fn handle(&self, request: Request, now: Time) -> Response<Body> {
         let reply = async {
-            match route(&request) {
+            match route_for_user(&request).as_str() {
                 "GET /v1/plans" => self.plans(now).await,
                 "GET /v1/packages" => self.packages(now).await,
-                "GET /v1/me" | "GET /v1/users/{user}" => self.account(&request, now).await,
-                "GET /v1/me/wallet" | "GET /v1/users/{user}/wallet" => self.wallet(&request, now).await,
-                "GET /v1/me/wallet/entries" | "GET /v1/users/{user}/wallet/entries" => {
-                    self.entries(&request, now).await
-                }
-                "GET /v1/me/payments" | "GET /v1/users/{user}/payments" => self.payments(&request).await,
+                "GET /v1/me" => self.account(&request, now).await,
+                "GET /v1/me/wallet" => self.wallet(&request, now).await,
+                "GET /v1/me/wallet/entries" => self.entries(&request, now).await,
+                "GET /v1/me/payments" => self.payments(&request).await,
                 _ => Err(no_such_route(&request)),
             }
         };

@@ -8,7 +8,7 @@ use domain::entry::Entry;
 use domain::ids::UserId;
 use domain::privacy::Claimant;
 use domain::time::Time;
-use edge::request::{answer, no_such_route, route};
+use edge::request::{answer, no_such_route, route_for_user};
 use edge::{Callers, Env, Problem, StartError};
 use lambda_http::{Body, Request, Response};
 use store::{Applied, Catalogs, HTTP_BUDGET, Store};
@@ -36,19 +36,11 @@ impl Wallet {
         let reply = async {
             let user = self.callers.subject(&request)?;
             let wallet = self.clone().claiming(self.callers.claimant(&request));
-            match route(&request) {
-                "POST /v1/me/consume" | "POST /v1/users/{user}/consume" => {
-                    wallet.consume(&request, &user, now).await
-                }
-                "POST /v1/me/holds" | "POST /v1/users/{user}/holds" => {
-                    wallet.hold(&request, &user, now).await
-                }
-                "POST /v1/me/holds/{id}/capture" | "POST /v1/users/{user}/holds/{id}/capture" => {
-                    wallet.capture(&request, &user, now).await
-                }
-                "POST /v1/me/holds/{id}/release" | "POST /v1/users/{user}/holds/{id}/release" => {
-                    wallet.release(&request, &user, now).await
-                }
+            match route_for_user(&request).as_str() {
+                "POST /v1/me/consume" => wallet.consume(&request, &user, now).await,
+                "POST /v1/me/holds" => wallet.hold(&request, &user, now).await,
+                "POST /v1/me/holds/{id}/capture" => wallet.capture(&request, &user, now).await,
+                "POST /v1/me/holds/{id}/release" => wallet.release(&request, &user, now).await,
                 _ => Err(no_such_route(&request)),
             }
         };

@@ -180,7 +180,11 @@ impl Faults {
 
     fn luck(&self, fate: Fate) -> Luck {
         let mut state = self.state();
-        let mut delay = || Duration::from_millis(state.rng.u64(1..30));
+        // Some take long: only then others overtake a whole invocation.
+        let mut delay = || {
+            let most = if state.rng.u8(0..12) == 0 { 600 } else { 30 };
+            Duration::from_millis(state.rng.u64(1..most))
+        };
         Luck { fate, there: delay(), back: delay() }
     }
 

@@ -4,9 +4,12 @@
 pub mod books;
 pub mod clients;
 pub mod crash;
+pub mod crowd;
 pub mod faults;
 pub mod mail;
+pub mod money;
 pub mod people;
+pub mod privacy;
 pub mod simulation;
 pub mod table;
 pub mod wire;

@@ -51,10 +51,7 @@ impl Mail {
             self.newest = newest["id"].as_str().map(str::to_owned);
         }
         for event in events.iter().rev() {
-            let id = EventId::parse(event["id"].as_str().unwrap_or_default()).expect("an event has an id");
-            let received_at = world.clock.now();
-            let message = Message::StripeV1 { event: id, received_at, body: event.to_string() }.to_json();
-            self.send(message, &world.faults, rng);
+            self.send(message(event, world), &world.faults, rng);
         }
         events.len()
     }
@@ -85,6 +82,20 @@ impl Mail {
     pub fn receive(&mut self, most: usize) -> Vec<Letter> {
         let count = most.min(self.queue.len());
         self.queue.drain(..count).map(|letter| Letter { received: letter.received + 1, ..letter }).collect()
+    }
+
+    /// Hands out what came last: the queue keeps no order.
+    pub fn receive_latest(&mut self, most: usize) -> Vec<Letter> {
+        let rest = self.queue.len().saturating_sub(most);
+        self.queue.drain(rest..).map(|letter| Letter { received: letter.received + 1, ..letter }).collect()
+    }
+
+    /// What Stripe last told of an object, told once more.
+    pub async fn again(&mut self, world: &World, object: &str) -> Option<Letter> {
+        let page = world.stripe("GET", "/v1/events?limit=100", Value::Null).await.ok()?;
+        let mut events = page["data"].as_array()?.iter();
+        let event = events.find(|event| event["data"]["object"]["id"] == object)?;
+        Some(Letter { received: 1, ..self.letter(message(event, world)) })
     }
 
     /// What was not handled becomes visible again, or a dead letter.
@@ -122,6 +133,12 @@ impl Mail {
         }
         self.redrive(faults);
     }
+}
+
+/// As the webhook queues it.
+fn message(event: &Value, world: &World) -> String {
+    let id = EventId::parse(event["id"].as_str().unwrap_or_default()).expect("an event has an id");
+    Message::StripeV1 { event: id, received_at: world.clock.now(), body: event.to_string() }.to_json()
 }
 
 /// A batch as the function receives it.

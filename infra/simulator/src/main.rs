@@ -1,5 +1,7 @@
 //! `cargo run --release -p simulator -- --seeds N --steps M [--seed FIRST]`
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,20 +94,24 @@ fn progress(done: u64, of: u64, started: Instant) {
 }
 
 fn print(all: &Tally, started: Instant) {
-    println!("\noperations:");
-    for (operation, count) in &all.operations {
-        println!("  {count:>9}  {operation}");
-    }
-    println!("faults:");
-    for (fault, count) in &all.faults {
-        println!("  {count:>9}  {fault}");
-    }
-    let (operations, faults) = (all.operations.values().sum::<u64>(), all.faults.values().sum::<u64>());
-    let Tally { seeds, steps, entries, .. } = all;
-    println!("killed at {} distinct await points", all.crashed_at.len());
+    let Tally { seeds, steps, operations, faults, crashed_at, entries } = all;
+    println!();
+    let operations = print_counts("operations", operations);
+    let entries = print_counts("entries", entries);
+    let faults = print_counts("faults", faults);
+    println!("killed at {} distinct await points", crashed_at.len());
     println!(
         "simulator: {seeds} seeds, {steps} steps, {operations} operations, {faults} faults, {entries} entries, \
          {} s, ok",
         started.elapsed().as_secs()
     );
+}
+
+/// Answers with their sum.
+fn print_counts<K: Display>(title: &str, counts: &BTreeMap<K, u64>) -> u64 {
+    println!("{title}:");
+    for (name, count) in counts {
+        println!("  {count:>9}  {name}");
+    }
+    counts.values().sum()
 }

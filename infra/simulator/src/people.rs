@@ -1,13 +1,17 @@
 //! What people do where Tollgate does not see it: they pay on Stripe's pages, complain to their banks, and operators work
 //! in Stripe's dashboard.
 
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::clients::Sale;
+use crate::mail::{Letter, Mail, batch};
 use crate::world::World;
 
-const CARDS: [&str; 10] = [
+const CARDS: [&str; 11] = [
     "4242424242424242",
     "4242424242424242",
     "4242424242424242",
@@ -18,30 +22,105 @@ const CARDS: [&str; 10] = [
     "4000000000007726",
     "4000000000000259",
     "4000000000001976",
+    ASKS,
 ];
+/// Asks for authentication.
+const ASKS: &str = "4000002500003155";
 /// Can be saved, and is declined when charged.
 const DECLINES_LATER: &str = "4000000000000341";
 
-/// Somebody does something. What Stripe refuses has no effect.
-pub async fn act(world: &World, rng: &mut Rng, sales: &[Sale]) -> &'static str {
-    match rng.u8(0..12) {
-        0..7 => pay(world, rng, sales).await,
-        7..9 => refund(world, rng).await,
-        9 => dispute(world, rng).await,
-        10 => decide(world, rng).await,
-        _ => change_subscription(world, rng).await,
+/// What happened while functions were running.
+pub struct Meanwhile {
+    pub deeds: Vec<&'static str>,
+    /// What Stripe told of it, where that was handled at once, and how.
+    pub handled: Option<(Vec<Letter>, SqsBatchResponse)>,
+}
+
+/// Whoever runs may have asked Stripe before this or after it, and may write after those who heard of it later.
+pub async fn meanwhile(
+    world: &World,
+    rng: &mut Rng,
+    mail: &mut Mail,
+    baskets: &mut Vec<Sale>,
+    wavering: Option<&str>,
+) -> Meanwhile {
+    pause(rng).await;
+    let mut deeds = Vec::new();
+    if rng.bool() {
+        deeds.extend(pay(world, rng, baskets).await);
+    }
+    if rng.u8(0..4) == 0 {
+        deeds.push(act(world, rng).await);
+    }
+    if let Some(subscription) = wavering {
+        deeds.push(waver(world, rng, subscription).await);
+    }
+    let heard = mail.collect(world, rng).await;
+    if heard == 0 || (wavering.is_none() && rng.bool()) {
+        return Meanwhile { deeds, handled: None };
+    }
+    let letters = mail.receive_latest(heard);
+    let answer = world.credit().handle(batch(&letters), world.clock.now()).await;
+    Meanwhile { deeds, handled: Some((letters, answer)) }
+}
+
+/// As long as a few calls take.
+async fn pause(rng: &mut Rng) {
+    tokio::time::sleep(Duration::from_millis(rng.u64(0..120))).await;
+}
+
+/// Cancels a subscription, and takes that back.
+async fn waver(world: &World, rng: &mut Rng, subscription: &str) -> &'static str {
+    let path = format!("/_sandbox/subscriptions/{subscription}/cancel");
+    if world.stripe("POST", &path, json!({ "at_period_end": true })).await.is_err() {
+        return "could not change a subscription";
+    }
+    pause(rng).await;
+    let (path, form) = (format!("/v1/subscriptions/{subscription}"), "cancel_at_period_end=false");
+    match world.stripe("POST", &path, Value::String(form.to_owned())).await {
+        Ok(_) => "canceled, and taken back",
+        Err(_) => "could not change a subscription",
     }
 }
 
-async fn pay(world: &World, rng: &mut Rng, sales: &[Sale]) -> &'static str {
-    // Mostly one of the latest.
-    let Some(from) = sales.len().checked_sub(1) else { return "nothing to pay" };
-    let index = from - rng.usize(0..sales.len().min(6));
+pub async fn any_subscription(world: &World, rng: &mut Rng) -> Option<String> {
+    let subscription = any(world, rng, "/v1/subscriptions?limit=30").await?;
+    subscription["id"].as_str().map(str::to_owned)
+}
+
+/// One of the buyers who are on Stripe's page pays, or tries to.
+pub async fn pay(world: &World, rng: &mut Rng, baskets: &mut Vec<Sale>) -> Option<&'static str> {
+    // Mostly one who has just come.
+    let index = baskets.len().checked_sub(1)?.saturating_sub(rng.usize(0..3));
+    let session = &baskets[index].session;
     let card = CARDS[rng.usize(0..CARDS.len())];
-    let path = format!("/_sandbox/checkout/{}/pay", sales[index].session);
-    match world.stripe("POST", &path, json!({ "card": card })).await {
+    let path = format!("/_sandbox/checkout/{session}");
+    let paid = match world.stripe("POST", &format!("{path}/pay"), json!({ "card": card })).await {
+        Ok(paid) if paid["status"] == "requires_action" => {
+            let passes = json!({ "outcome": if rng.u8(0..4) > 0 { "pass" } else { "fail" } });
+            world.stripe("POST", &format!("{path}/authenticate"), passes).await
+        }
+        paid => paid,
+    };
+    let deed = match paid {
         Ok(_) => "paid",
-        Err(_) => "could not pay",
+        Err(error) if error["error"]["type"] == "card_error" => return Some("card declined"),
+        Err(_) => "came too late to pay",
+    };
+    // Some come back, and are told that it is paid already.
+    if deed != "paid" || rng.u8(0..8) > 0 {
+        baskets.remove(index);
+    }
+    Some(deed)
+}
+
+/// Somebody does something. What Stripe refuses has no effect.
+async fn act(world: &World, rng: &mut Rng) -> &'static str {
+    match rng.u8(0..7) {
+        0..2 => refund(world, rng).await,
+        2 => dispute(world, rng).await,
+        3 => decide(world, rng).await,
+        _ => change_subscription(world, rng).await,
     }
 }
 
@@ -85,10 +164,10 @@ async fn decide(world: &World, rng: &mut Rng) -> &'static str {
 }
 
 async fn change_subscription(world: &World, rng: &mut Rng) -> &'static str {
-    let Some(subscription) = any(world, rng, "/v1/subscriptions?limit=30").await else {
+    let Some(subscription) = any_subscription(world, rng).await else {
         return "no subscription to change";
     };
-    let path = format!("/_sandbox/subscriptions/{}", subscription["id"].as_str().unwrap_or_default());
+    let path = format!("/_sandbox/subscriptions/{subscription}");
     let (deed, path, body) = match rng.u8(0..4) {
         0 => ("canceled", format!("{path}/cancel"), json!({})),
         1 => ("canceled at the period's end", format!("{path}/cancel"), json!({ "at_period_end": true })),

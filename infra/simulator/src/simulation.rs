@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
-use domain::ids::UserId;
 use domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, Time};
 use fastrand::Rng;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::Value;
 
 use crate::books::Books;
-use crate::clients::{Aim, Ask, Held, Sale};
+use crate::clients::Ask;
 use crate::crash::{Ended, Mortal, Point};
+use crate::crowd::Crowd;
 use crate::faults::Fault;
 use crate::mail::{Letter, Mail, batch};
-use crate::people;
-use crate::witness::{self, Witness};
+use crate::people::Meanwhile;
+use crate::witness::Witness;
 use crate::world::{Failure, World};
+use crate::{money, people, privacy};
 
 /// What happened in one seed or in many.
 #[derive(Debug, Default)]
@@ -28,21 +29,24 @@ pub struct Tally {
     pub faults: BTreeMap<Fault, u64>,
     /// Where invocations were killed.
     pub crashed_at: BTreeSet<(&'static str, Point)>,
-    pub entries: u64,
+    /// By kind.
+    pub entries: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.seeds += other.seeds;
         self.steps += other.steps;
-        self.entries += other.entries;
-        for (operation, count) in other.operations {
-            *self.operations.entry(operation).or_default() += count;
-        }
-        for (fault, count) in other.faults {
-            *self.faults.entry(fault).or_default() += count;
-        }
+        add(&mut self.operations, other.operations);
+        add(&mut self.faults, other.faults);
+        add(&mut self.entries, other.entries);
         self.crashed_at.extend(other.crashed_at);
+    }
+}
+
+fn add<K: Ord>(all: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
+    for (kind, count) in more {
+        *all.entry(kind).or_default() += count;
     }
 }
 
@@ -64,12 +68,8 @@ pub struct Simulation {
     rng: Rng,
     mail: Mail,
     books: Books,
+    crowd: Crowd,
     witness: Witness,
-    /// Asked, and not finally answered yet.
-    pending: Vec<Ask>,
-    holds: Vec<Held>,
-    sales: Vec<Sale>,
-    asked: u64,
     tally: Tally,
 }
 
@@ -90,6 +90,10 @@ fn run_to_the_end(seed: u64, steps: u64) -> Result<Tally, Failure> {
     runtime.block_on(async {
         let mut simulation = Simulation::begin(seed).await?;
         for step in 1..=steps {
+            // Not too early: whoever is erased has done everything that they will ever do.
+            if [steps * 7 / 10, steps * 8 / 10].contains(&step) {
+                simulation.crowd.leave(&mut simulation.rng);
+            }
             simulation.step().await.map_err(|broken| format!("step {step}: {broken}"))?;
         }
         simulation.end().await.map_err(|broken| format!("at the end: {broken}"))?;
@@ -100,33 +104,46 @@ fn run_to_the_end(seed: u64, steps: u64) -> Result<Tally, Failure> {
 impl Simulation {
     async fn begin(seed: u64) -> Result<Simulation, Failure> {
         let world = World::begin(seed).await?;
-        let books = Books::new(&world.users);
+        let (books, crowd) = (Books::new(&world.users), Crowd::new(world.users.clone()));
         Ok(Simulation {
             world,
             rng: Rng::with_seed(seed ^ 0x5eed),
             mail: Mail::default(),
             books,
+            crowd,
             witness: Witness::default(),
-            pending: Vec::new(),
-            holds: Vec::new(),
-            sales: Vec::new(),
-            asked: 0,
             tally: Tally::default(),
         })
     }
 
     async fn step(&mut self) -> Result<(), Failure> {
         self.pass_time();
-        if self.rng.u8(0..2) == 0 {
-            let deed = people::act(&self.world, &mut self.rng, &self.sales).await;
+        let mut acts = if self.rng.u8(0..16) == 0 { self.contest() } else { Vec::new() };
+        let wavering = if self.rng.u8(0..8) == 0 { self.waver(&mut acts).await } else { None };
+        acts.extend((0..self.rng.u8(1..=3)).map(|_| self.draw()));
+
+        let Simulation { world, rng, mail, crowd, .. } = self;
+        let running = join_all(invoke(world, rng, &acts));
+        let meanwhile = people::meanwhile(world, rng, mail, &mut crowd.baskets, wavering.as_deref());
+        let (ended, meanwhile) = join(running, meanwhile).await;
+        for (act, ended) in acts.into_iter().zip(ended) {
+            self.learn(act, ended)?;
+        }
+        let Meanwhile { mut deeds, handled } = meanwhile;
+        if let Some((letters, answer)) = handled {
+            self.learn(Act::Deliver(letters), Ended::Answered(Answer::Batch(answer)))?;
+        }
+        // Who has opened a checkout pays soon, mostly.
+        if self.rng.bool() {
+            deeds.extend(people::pay(&self.world, &mut self.rng, &mut self.crowd.baskets).await);
+        }
+        for deed in deeds {
             *self.tally.operations.entry(deed).or_default() += 1;
         }
-        let acts: Vec<Act> = (0..self.rng.u8(1..=3)).map(|_| self.draw()).collect();
-        self.happen(acts).await?;
         self.mail.collect(&self.world, &mut self.rng).await;
         self.books.check(&self.world).await?;
-        if self.mail.is_empty() && self.rng.u8(0..8) == 0 {
-            witness::money(&self.world, &self.books).await?;
+        if self.mail.is_empty() && (wavering.is_some() || self.rng.u8(0..8) == 0) {
+            money::check(&self.world, &self.books).await?;
         }
         Ok(())
     }
@@ -145,71 +162,33 @@ impl Simulation {
         self.world.clock.advance(ms + jump);
     }
 
-    fn draw(&mut self) -> Act {
-        self.asked += 1;
-        let number = self.asked;
-        let user = self.world.users[self.rng.usize(0..self.world.users.len())].clone();
-        let payment = self.any_payment();
-        let rng = &mut self.rng;
-        let ask = match rng.u8(0..100) {
-            0..20 => Ask::spend(&user, rng, number),
-            20..26 => Ask::hold(&user, rng, number),
-            26..33 if !self.holds.is_empty() => {
-                let held = self.holds[rng.usize(0..self.holds.len())].clone();
-                Ask::end_hold(&held, rng, number)
-            }
-            33..42 => Ask::buy(&user, rng, number),
-            42..48 if !self.sales.is_empty() => Ask::success(&self.sales[rng.usize(0..self.sales.len())]),
-            48..52 => Ask::grant(&user, rng, number),
-            52..55 => match payment {
-                Some((payment, amount)) => Ask::refund(&payment, amount, number),
-                None => Ask::look(&user, rng),
-            },
-            55..58 => Ask::look(&user, rng),
-            58..68 if !self.pending.is_empty() => {
-                let index = rng.usize(0..self.pending.len());
-                // It stays pending: the first attempt may still be under way, and both are answered the same.
-                self.pending[index].clone()
-            }
-            _ if self.mail.waiting() > 0 => return Act::Deliver(self.mail.receive(rng.usize(1..=4))),
-            _ => Ask::spend(&user, rng, number),
-        };
-        Act::Ask(ask)
-    }
-
-    /// One that the books have, and how much of it to give back.
-    fn any_payment(&mut self) -> Option<(String, Option<i64>)> {
-        let payments = self.books.users.values().flat_map(|kept| kept.replay.payments.values());
-        let payments: Vec<_> = payments.collect();
-        let row = payments.get(self.rng.usize(0..payments.len().max(1)))?;
-        let part = self.rng.i64(1..=row.paid.amount_minor.max(1));
-        Some((row.payment.to_string(), self.rng.bool().then_some(part)))
-    }
-
-    /// Invokes functions side by side; some are killed on the way.
-    async fn happen(&mut self, acts: Vec<Act>) -> Result<(), Failure> {
-        let (world, rng) = (&self.world, &mut self.rng);
-        let crash = world.faults.rates().crash;
-        let mut invocations = Vec::new();
-        for act in &acts {
-            let now = now_here(world, rng);
-            let dies = rng.u8(0..100) < crash;
-            // Early as often as late.
-            let most = if rng.bool() { 6 } else { 40 };
-            let waits = dies.then(|| rng.u32(0..most));
-            let invocation: Invocation = match act {
-                Act::Ask(ask) => Box::pin(async move {
-                    let (status, body) = ask.send(world, now).await;
-                    Answer::Told(status, body)
-                }),
-                Act::Deliver(letters) => {
-                    let event = batch(letters);
-                    Box::pin(async move { Answer::Batch(world.credit().handle(event, now).await) })
-                }
-            };
-            invocations.push(Mortal::new(invocation, waits));
+    /// Several end one hold, half of the time around the moment when it ends by itself.
+    fn contest(&mut self) -> Vec<Act> {
+        let Some((held, rivals)) = self.crowd.contest(&mut self.rng) else { return Vec::new() };
+        let left_ms = held.expires_at.millis() - self.world.clock.now().millis();
+        if self.rng.bool() && left_ms > 0 {
+            let around = self.rng.i64(-MINUTE_MS..MINUTE_MS);
+            self.world.clock.advance((left_ms + around).max(0));
         }
-        let ended = join_all(invocations).await;
+        rivals.into_iter().map(Act::Ask).collect()
+    }
+
+    /// Somebody is about to change a subscription and to change it back, while Stripe tells of it once more.
+    async fn waver(&mut self, acts: &mut Vec<Act>) -> Option<String> {
+        let id = people::any_subscription(&self.world, &mut self.rng).await?;
+        acts.extend(self.mail.again(&self.world, &id).await.map(|letter| Act::Deliver(vec![letter])));
+        Some(id)
+    }
+
+    fn draw(&mut self) -> Act {
+        match self.rng.u8(0..3) {
+            0 if self.mail.waiting() > 0 => Act::Deliver(self.mail.receive(self.rng.usize(1..=4))),
+            _ => Act::Ask(self.crowd.ask(&mut self.rng, &self.books, self.world.clock.now())),
+        }
+    }
+
+    async fn happen(&mut self, acts: Vec<Act>) -> Result<(), Failure> {
+        let ended = join_all(invoke(&self.world, &mut self.rng, &acts)).await;
         for (act, ended) in acts.into_iter().zip(ended) {
             self.learn(act, ended)?;
         }
@@ -231,39 +210,12 @@ impl Simulation {
             (Act::Deliver(letters), Some(Answer::Batch(answer))) => self.mail.settle(letters, Some(&answer)),
             (Act::Deliver(letters), _) => self.mail.settle(letters, None),
             (Act::Ask(ask), Some(Answer::Told(status, body))) if is_final(status, &body) => {
-                self.pending.retain(|pending| pending.key.is_none() || pending.key != ask.key);
+                self.crowd.was_told(&ask, status, &body);
                 self.witness.hear(&ask, status, &body)?;
-                self.remember(&ask, status, &body);
             }
-            (Act::Ask(ask), _) => {
-                let is_known = self.pending.iter().any(|pending| pending.key == ask.key);
-                if ask.key.is_some() && !is_known {
-                    self.pending.push(ask);
-                }
-            }
+            (Act::Ask(ask), _) => self.crowd.was_not_told(ask),
         }
         Ok(())
-    }
-
-    /// What a client can go on with.
-    fn remember(&mut self, ask: &Ask, status: u16, body: &Value) {
-        if status >= 300 {
-            return;
-        }
-        let id = |name: &str| body[name].as_str().map(str::to_owned);
-        match &ask.aim {
-            Aim::Hold { user, tokens } => {
-                if let Some(id) = body["hold"]["id"].as_str().map(str::to_owned).or(id("id")) {
-                    self.holds.push(Held { user: user.clone(), id, tokens: *tokens });
-                }
-            }
-            Aim::Buy { user } => {
-                if let Some(session) = id("id") {
-                    self.sales.push(Sale { user: user.clone(), session });
-                }
-            }
-            _ => {}
-        }
     }
 
     /// Nothing fails any more: everything is answered, delivered and brought up to now, and then counted.
@@ -271,7 +223,7 @@ impl Simulation {
         self.world.faults.cease();
         for _ in 0..200 {
             self.mail.sweep(&self.world.faults, &mut self.rng);
-            let mut acts: Vec<Act> = std::mem::take(&mut self.pending).into_iter().map(Act::Ask).collect();
+            let mut acts: Vec<Act> = self.crowd.leftovers().into_iter().map(Act::Ask).collect();
             while self.mail.waiting() > 0 {
                 acts.push(Act::Deliver(self.mail.receive(3)));
             }
@@ -283,31 +235,34 @@ impl Simulation {
             self.books.check(&self.world).await?;
             if is_over && heard == 0 && self.mail.is_empty() {
                 self.touch_everybody().await?;
-                witness::money(&self.world, &self.books).await?;
-                witness::allowances(&self.world, &self.books, self.world.clock.now()).await?;
+                money::check(&self.world, &self.books).await?;
+                money::allowances(&self.world, &self.books, self.world.clock.now()).await?;
+                privacy::check(&self.world, &self.books).await?;
                 self.witness.requests(&self.books)?;
                 return Ok(());
             }
         }
-        let (asks, letters) = (self.pending.len(), self.mail.waiting());
-        Err(format!("{asks} requests and {letters} messages are never settled").into())
+        let routes: Vec<&str> = self.crowd.leftovers().iter().map(|ask| ask.route).collect();
+        Err(format!("{routes:?} and {} messages are never settled", self.mail.waiting()).into())
     }
 
-    /// Writes what time has done into every journal.
+    /// Lets everybody claim what waits for them, and writes what time has done into every journal.
     async fn touch_everybody(&mut self) -> Result<(), Failure> {
-        let users: Vec<UserId> = self.world.users.clone();
-        for user in users {
-            self.asked += 1;
-            let grant = Ask::grant(&user, &mut self.rng, self.asked);
-            self.happen(vec![Act::Ask(grant)]).await?;
+        for ask in self.crowd.last_calls(&mut self.rng, self.world.clock.now()) {
+            self.happen(vec![Act::Ask(ask)]).await?;
         }
-        self.books.check(&self.world).await?;
-        Ok(())
+        match self.crowd.leftovers().first() {
+            Some(ask) => Err(format!("{} is not answered, though nothing fails", ask.route).into()),
+            None => Ok(self.books.check(&self.world).await?),
+        }
     }
 
     fn tally(self, steps: u64) -> Tally {
         let faults = self.world.faults.counts();
-        let entries = self.books.entries().count() as u64;
+        let mut entries = BTreeMap::new();
+        for entry in self.books.entries() {
+            *entries.entry(entry.detail.kind()).or_default() += 1;
+        }
         Tally { seeds: 1, steps, faults, entries, ..self.tally }
     }
 }
@@ -319,6 +274,35 @@ impl Act {
             Act::Ask(ask) => ask.route,
         }
     }
+}
+
+/// Functions side by side, of which some are killed on the way.
+fn invoke<'a>(
+    world: &'a World,
+    rng: &mut Rng,
+    acts: &'a [Act],
+) -> Vec<Mortal<dyn Future<Output = Answer> + 'a>> {
+    let crash = world.faults.rates().crash;
+    let mut invocations = Vec::new();
+    for act in acts {
+        let now = now_here(world, rng);
+        let dies = rng.u8(0..100) < crash;
+        // Early as often as late.
+        let most = if rng.bool() { 6 } else { 40 };
+        let waits = dies.then(|| rng.u32(0..most));
+        let invocation: Invocation = match act {
+            Act::Ask(ask) => Box::pin(async move {
+                let (status, body) = ask.send(world, now).await;
+                Answer::Told(status, body)
+            }),
+            Act::Deliver(letters) => {
+                let event = batch(letters);
+                Box::pin(async move { Answer::Batch(world.credit().handle(event, now).await) })
+            }
+        };
+        invocations.push(Mortal::new(invocation, waits));
+    }
+    invocations
 }
 
 /// An invocation's own clock may be behind.

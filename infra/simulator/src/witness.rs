@@ -1,16 +1,13 @@
-//! Who saw what was asked, answered, paid and taken back, and says what the books must come to. It knows the catalog's
-//! numbers and Stripe's objects, and nothing of how the ledger works.
+//! Who heard what was asked and answered, and says what the books must have of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::entry::{Detail, Entry, Place, Posting};
+use domain::entry::{Detail, Entry, Place};
 use domain::ids::UserId;
-use domain::time::{DAY_MS, Time};
 use serde_json::Value;
 
 use crate::books::Books;
 use crate::clients::{Aim, Ask};
-use crate::world::World;
 
 #[derive(Default)]
 pub struct Witness {
@@ -18,28 +15,33 @@ pub struct Witness {
     answered: BTreeMap<String, (Ask, u16, Value)>,
 }
 
-/// What a package brings: tokens, bonus.
-const PACKAGES: [(&str, u64, u64); 2] = [("small", 100, 0), ("bonus", 250, 25)];
-const WEEKLY: u64 = 70;
-const PER_INVOICE: u64 = 300;
-
 impl Witness {
     /// Hears an answer that is final. The same request is answered the same, for ever.
     pub fn hear(&mut self, ask: &Ask, status: u16, body: &Value) -> Result<(), String> {
+        if matches!(ask.aim, Aim::GoOn { .. }) {
+            return adds_up(status, body);
+        }
         let (Some(cause), Some(key)) = (ask.cause(), &ask.key) else { return Ok(()) };
         let name = format!("{cause} by {key}");
         let Some((_, first, told)) = self.answered.get(&name) else {
             self.answered.insert(name, (ask.clone(), status, body.clone()));
             return Ok(());
         };
-        // Stripe's part of an answer is fetched anew, and may have moved on.
+        let is_same = |names: &[&str]| names.iter().all(|name| told[name] == body[name]);
         let same = match ask.aim {
-            Aim::Buy { .. } => told["id"] == body["id"],
+            // Stripe's part of an answer is fetched anew, and may have moved on.
+            Aim::Buy { .. } => is_same(&["id"]),
             Aim::Refund => told["refund"]["id"] == body["refund"]["id"],
+            // It may have been claimed meanwhile.
+            Aim::Gift { .. } => is_same(&["entry", "tokens"]),
+            // What was erased once is not there to be erased again.
+            Aim::Erase { .. } => is_same(&["user", "closed_at", "entry"]),
             _ => told == body,
         };
+        let was_erased = matches!(ask.aim, Aim::Buy { .. }) && body["code"] == "account_closed";
         match (*first < 300, status < 300) {
             (true, true) if *first == status && same => Ok(()),
+            (true, false) if was_erased => Ok(()),
             // A refusal changes nothing, so that later it may be different.
             (false, _) => {
                 self.answered.insert(name, (ask.clone(), status, body.clone()));
@@ -53,32 +55,45 @@ impl Witness {
     pub fn requests(&self, books: &Books) -> Result<(), String> {
         let booked: BTreeMap<String, &Entry> =
             books.entries().map(|entry| (entry.cause.to_string(), entry)).collect();
+        let mut known: BTreeSet<String> = BTreeSet::new();
         for (ask, status, told) in self.answered.values() {
             let cause = ask.cause().unwrap_or_default();
-            let entry = booked.get(&cause);
-            match (*status < 300, entry) {
-                (true, Some(entry)) => did(ask, entry).map_err(|what| format!("{cause}: {what}"))?,
-                (true, None) => return Err(format!("{cause} was answered {told}, and is not in the books")),
-                // What Stripe was to be asked stays written down, also where it refuses, or it is too late.
-                (false, Some(_)) if matches!(ask.aim, Aim::Buy { .. } | Aim::Refund) => {}
-                (false, Some(entry)) if is_by(entry, ask) => {
-                    return Err(format!("{cause} was refused with {status} {told}, and is in the books"));
-                }
-                (false, _) => {}
-            }
+            let was = match (*status < 300, booked.get(&cause)) {
+                (true, Some(entry)) => did(ask, entry),
+                (true, None) => did_otherwise(ask, told, books),
+                (false, Some(entry)) if is_of(entry, ask) => Err("it is in the books".to_owned()),
+                (false, _) => Ok(()),
+            };
+            was.map_err(|what| format!("{cause} was answered {status} {told}: {what}"))?;
+            known.insert(cause);
+            known.extend(told["job"].as_str().map(str::to_owned));
         }
-        let known: BTreeSet<String> = self.answered.values().filter_map(|(ask, ..)| ask.cause()).collect();
-        match booked.keys().find(|cause| cause.starts_with("req:") && !known.contains(*cause)) {
+        let of_whom = |cause: &str| match cause.strip_prefix("bulk:") {
+            Some(row) => row.split(':').next().map(str::to_owned),
+            None => cause.starts_with("req:").then(|| cause.to_owned()),
+        };
+        match booked.keys().filter_map(|cause| of_whom(cause)).find(|name| !known.contains(name)) {
             Some(stranger) => Err(format!("nobody asked for {stranger}")),
             None => Ok(()),
         }
     }
 }
 
-/// A hold's end is in the books under its own name, whoever was first.
-fn is_by(entry: &Entry, ask: &Ask) -> bool {
-    match &entry.detail {
-        Detail::HoldEnd { key, .. } => Some(key.as_str()) == ask.key.as_deref(),
+/// How far a bulk job says that it has come.
+fn adds_up(status: u16, body: &Value) -> Result<(), String> {
+    let count = |name: &str| body[name].as_u64().unwrap_or_default();
+    let done = count("granted") + count("pending") + count("failed_rows");
+    let is_right = done == count("done") && (body["finished"] == true) == (done == count("rows"));
+    if status == 200 && is_right { Ok(()) } else { Err(format!("a job says {status} {body}")) }
+}
+
+/// Whether what was refused may not be in the books.
+fn is_of(entry: &Entry, ask: &Ask) -> bool {
+    match (&ask.aim, &entry.detail) {
+        // What Stripe was to be asked stays written down, also where it refuses, or it is too late.
+        (Aim::Buy { .. } | Aim::Refund, _) => false,
+        // A hold's end is in the books under its own name, whoever was first.
+        (_, Detail::HoldEnd { key, .. }) => Some(key.as_str()) == ask.key.as_deref(),
         _ => true,
     }
 }
@@ -91,15 +106,16 @@ fn did(ask: &Ask, entry: &Entry) -> Result<(), String> {
     let (wanted, did, of) = match &ask.aim {
         Aim::Spend { user, tokens } => (*tokens, moved(Place::Spent), user),
         Aim::Hold { user, tokens } => (*tokens, moved(Place::Held), user),
-        Aim::EndHold { user, captured: Some(captured), .. } => (*captured, moved(Place::Spent), user),
-        Aim::Grant { user, tokens } => {
-            let from_world = entry.postings.iter().filter(|posting| {
-                let is_grant = posting.lot.as_ref().is_none_or(|lot| lot.as_str().starts_with("grant-"));
-                posting.from == Place::World && posting.at.is_none() && is_grant
-            });
-            (*tokens, from_world.map(|posting| posting.amount.get()).sum(), user)
+        Aim::EndHold { user, captured, .. } => (*captured, moved(Place::Spent), user),
+        Aim::Grant { user, tokens } | Aim::Gift { user, tokens } => (*tokens, given(entry), user),
+        Aim::Buy { .. }
+        | Aim::Refund
+        | Aim::Look
+        | Aim::Bulk { .. }
+        | Aim::GoOn { .. }
+        | Aim::Erase { .. } => {
+            return Ok(());
         }
-        Aim::EndHold { .. } | Aim::Buy { .. } | Aim::Refund | Aim::Look => return Ok(()),
     };
     match (*of == entry.user, wanted == did) {
         (true, true) => Ok(()),
@@ -108,214 +124,39 @@ fn did(ask: &Ask, entry: &Entry) -> Result<(), String> {
     }
 }
 
-/// What Stripe says was paid, refunded and disputed, against what the books say. Holds whenever everything that Stripe
-/// had to tell has been handled.
-pub async fn money(world: &World, books: &Books) -> Result<(), String> {
-    sales(world, books).await?;
-    reversals(world, books).await?;
-    subscriptions(world, books).await
-}
-
-async fn sales(world: &World, books: &Books) -> Result<(), String> {
-    let mut sold: BTreeMap<String, (String, u64, u64)> = BTreeMap::new();
-    for session in world.all("/v1/checkout/sessions").await {
-        if session["mode"] != "payment" || session["payment_status"] != "paid" {
-            continue;
-        }
-        let item = session["metadata"]["tollgate_item"].as_str().unwrap_or_default();
-        let mut parts = item.trim_start_matches("package:").split(':');
-        let package = parts.next().unwrap_or_default();
-        let times: u64 = parts.next().and_then(|times| times.parse().ok()).unwrap_or(1);
-        let (_, tokens, bonus) = PACKAGES.into_iter().find(|(id, ..)| *id == package).unwrap_or_default();
-        let user = session["metadata"]["tollgate_user"].as_str().unwrap_or_default().to_owned();
-        let cause = format!("pay:{}", session["payment_intent"].as_str().unwrap_or_default());
-        sold.insert(cause, (user, tokens * times, bonus * times));
-    }
-    for entry in books.entries() {
-        let Detail::Purchase { tokens, bonus, .. } = &entry.detail else { continue };
-        let cause = entry.cause.to_string();
-        let booked = (entry.user.to_string(), tokens.get(), bonus.get());
-        match sold.remove(&cause) {
-            Some(paid) if paid == booked => {}
-            Some(paid) => return Err(format!("{cause} is booked as {booked:?}, and Stripe says {paid:?}")),
-            None => return Err(format!("{cause} is booked as {booked:?}, and Stripe has no such payment")),
-        }
-        let credited = bought_or_granted(entry);
-        if credited != tokens.get() + bonus.get() {
-            return Err(format!("{cause} brought {credited} tokens"));
-        }
-    }
-    match sold.into_iter().next() {
-        Some((cause, paid)) => Err(format!("{cause} was paid, {paid:?}, and is not booked")),
-        None => Ok(()),
-    }
-}
-
-async fn reversals(world: &World, books: &Books) -> Result<(), String> {
-    let mut reversed: BTreeMap<String, i64> = BTreeMap::new();
-    for refund in world.all("/v1/refunds").await {
-        if !matches!(refund["status"].as_str(), Some("failed" | "canceled")) {
-            *reversed.entry(named(&refund, "payment_intent")).or_default() += minor(&refund);
-        }
-    }
-    for dispute in world.all("/v1/disputes").await {
-        if matches!(dispute["status"].as_str(), Some("needs_response" | "under_review" | "lost")) {
-            *reversed.entry(named(&dispute, "payment_intent")).or_default() += minor(&dispute);
-        }
-    }
-    for (user, kept) in &books.users {
-        let mut taken: i64 = 0;
-        for (payment, row) in &kept.replay.payments {
-            let paid = row.paid.amount_minor;
-            let gone = reversed.get(payment.as_str()).copied().unwrap_or_default().min(paid);
-            let granted = row.granted.get();
-            let back =
-                if gone >= paid { granted } else { granted * gone.unsigned_abs() / paid.unsigned_abs() };
-            if (row.reversed_minor, row.taken.get()) != (gone, back) {
-                return Err(format!(
-                    "{payment} of {user}: {gone} of {paid} is gone, so {back} of {granted} tokens must be; the books \
-                     say {} and {}",
-                    row.reversed_minor, row.taken
-                ));
-            }
-            taken += i64::try_from(back).unwrap_or(i64::MAX);
-        }
-        let clawed: i64 = kept.entries.iter().flat_map(|entry| &entry.postings).map(clawed).sum();
-        if clawed != taken {
-            return Err(format!("{taken} tokens must be taken back of {user}, and {clawed} are"));
-        }
-    }
-    Ok(())
-}
-
-fn clawed(posting: &Posting) -> i64 {
-    let amount = i64::try_from(posting.amount.get()).unwrap_or(i64::MAX);
-    match (posting.from, posting.to) {
-        (_, Place::Clawed) => amount,
-        (Place::Clawed, _) => -amount,
-        _ => 0,
-    }
-}
-
-async fn subscriptions(world: &World, books: &Books) -> Result<(), String> {
-    let mut known: BTreeSet<String> = BTreeSet::new();
-    for subscription in world.all("/v1/subscriptions?status=all").await {
-        let (id, status) = (named(&subscription, "id"), named(&subscription, "status"));
-        let user = UserId::parse(subscription["metadata"]["tollgate_user"].as_str().unwrap_or_default());
-        let kept = user.ok().and_then(|user| books.users.get(&user));
-        let Some(kept) = kept else { return Err(format!("{id} is nobody's")) };
-        let held = kept.replay.account.subscriptions.iter().find(|held| held.seen.id.as_str() == id);
-        let has_ended = matches!(status.as_str(), "canceled" | "incomplete_expired");
-        match held {
-            Some(_) if has_ended => return Err(format!("{id} has ended, and the books have it")),
-            None if !has_ended && status != "incomplete" => {
-                return Err(format!("{id} is {status}, and the books do not have it"));
-            }
-            Some(held) if held.seen.status.name() != status => {
-                return Err(format!("{id} is {status}, and the books say {}", held.seen.status.name()));
-            }
-            Some(held) if held.seen.cancel_at.map(Time::seconds) != cancel_at(&subscription) => {
-                return Err(format!("{id} is to be canceled otherwise than the books say"));
-            }
-            _ => {}
-        }
-        known.insert(id);
-    }
-    let booked = books.users.values().flat_map(|kept| &kept.replay.account.subscriptions);
-    match booked.into_iter().find(|held| !known.contains(held.seen.id.as_str())) {
-        Some(stranger) => Err(format!("{} is in the books, and not in Stripe", stranger.seen.id)),
-        None => Ok(()),
-    }
-}
-
-/// Stripe says it in either of two ways.
-fn cancel_at(subscription: &Value) -> Option<i64> {
-    let at_period_end = subscription["cancel_at_period_end"] == true;
-    let period_end = subscription["items"]["data"][0]["current_period_end"].as_i64();
-    subscription["cancel_at"].as_i64().or(period_end.filter(|_| at_period_end))
-}
-
-/// What the allowances of everybody come to, counted slot by slot. Holds when every journal has been brought up to now.
-pub async fn allowances(world: &World, books: &Books, now: Time) -> Result<(), String> {
-    let mut least: BTreeMap<String, u64> = BTreeMap::new();
-    let mut most: BTreeMap<String, u64> = BTreeMap::new();
-    for subscription in world.all("/v1/subscriptions?status=all").await {
-        let id = named(&subscription, "id");
-        let user = subscription["metadata"]["tollgate_user"].as_str().unwrap_or_default().to_owned();
-        let invoices = world.all(&format!("/v1/invoices?subscription={id}")).await;
-        let paid: Vec<&Value> = invoices.iter().filter(|invoice| invoice["status"] == "paid").collect();
-        let ended = subscription["ended_at"].as_i64();
-        let item = subscription["metadata"]["tollgate_item"].as_str().unwrap_or_default();
-        let all = match item.contains("weekly") {
-            true => WEEKLY * slots(&subscription, &paid, now),
-            false => PER_INVOICE * paid.len() as u64,
-        };
-        // What was paid for one that has ended brings as much as was heard of it before its end.
-        *least.entry(user.clone()).or_default() += if ended.is_some() { 0 } else { all };
-        *most.entry(user).or_default() += all;
-    }
-    for (user, kept) in &books.users {
-        let user = user.as_str();
-        let given: u64 = kept.entries.iter().map(given).sum();
-        let (low, high) =
-            (least.get(user).copied().unwrap_or_default(), most.get(user).copied().unwrap_or_default());
-        if !(low..=high).contains(&given) {
-            return Err(format!(
-                "the allowances of {user} come to {low}..={high} tokens, and {given} are given"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// How many weeks of a subscription have begun and were paid for.
-fn slots(subscription: &Value, paid: &[&Value], now: Time) -> u64 {
-    let ends = paid.iter().filter_map(|invoice| {
-        let lines = invoice["lines"]["data"].as_array()?;
-        lines.iter().filter_map(|line| line["period"]["end"].as_i64()).max()
-    });
-    let Some(paid_through) = ends.max() else { return 0 };
-    let week = 7 * DAY_MS / 1_000;
-    let mut start = subscription["start_date"].as_i64().unwrap_or_default();
-    let mut slots = 0;
-    while start < paid_through && start <= now.seconds() {
-        slots += 1;
-        start += week;
-    }
-    slots
-}
-
-/// Tokens that an entry brings and that are neither bought nor granted.
+/// What was granted with an entry.
 fn given(entry: &Entry) -> u64 {
-    let all = new_tokens(entry, |_| true);
-    let otherwise = match &entry.detail {
-        Detail::Purchase { tokens, bonus, .. } => tokens.get() + bonus.get(),
-        Detail::Grant { .. } => bought_or_granted(entry),
-        _ => 0,
-    };
-    all - otherwise
-}
-
-/// What time brings is dated, and what it brings into lots names a subscription's.
-fn bought_or_granted(entry: &Entry) -> u64 {
-    let is_of_a_subscription =
-        |posting: &Posting| posting.lot.as_ref().is_some_and(|lot| lot.as_str().contains(':'));
-    new_tokens(entry, |posting| posting.at.is_none() && !is_of_a_subscription(posting))
-}
-
-/// Tokens that come from the world, also where a debt takes them or they lapse at once.
-fn new_tokens(entry: &Entry, is_wanted: impl Fn(&Posting) -> bool) -> u64 {
-    let new = entry.postings.iter().filter(|posting| {
-        let is_kept = !matches!(posting.to, Place::Spent | Place::Held);
-        posting.from == Place::World && is_kept && is_wanted(posting)
+    let from_world = entry.postings.iter().filter(|posting| {
+        let is_grant = posting.lot.as_ref().is_none_or(|lot| lot.as_str().starts_with("grant-"));
+        posting.from == Place::World && posting.at.is_none() && is_grant
     });
-    new.map(|posting| posting.amount.get()).sum()
+    from_world.map(|posting| posting.amount.get()).sum()
 }
 
-fn named(object: &Value, field: &str) -> String {
-    object[field].as_str().unwrap_or_default().to_owned()
+/// What is not booked under the request's own cause.
+fn did_otherwise(ask: &Ask, told: &Value, books: &Books) -> Result<(), String> {
+    match &ask.aim {
+        Aim::Bulk { rows } => did_rows(rows, told["job"].as_str().unwrap_or_default(), books),
+        // Who was erased by an earlier request, or before they could claim it.
+        Aim::Erase { user } | Aim::Gift { user, .. } if books.is_closed(user) => Ok(()),
+        _ => Err("it is not in the books".to_owned()),
+    }
 }
 
-fn minor(object: &Value) -> i64 {
-    object["amount"].as_i64().unwrap_or_default()
+/// Each row of a job once; but who was erased may have got nothing.
+fn did_rows(rows: &[(UserId, u64)], job: &str, books: &Books) -> Result<(), String> {
+    let cause = format!("bulk:{job}:");
+    let booked = books.entries().filter(|entry| entry.cause.to_string().starts_with(&cause));
+    let mut booked: Vec<(UserId, u64)> = booked.map(|entry| (entry.user.clone(), given(entry))).collect();
+    for row in rows {
+        match booked.iter().position(|given| given == row) {
+            Some(index) => drop(booked.swap_remove(index)),
+            None if books.is_closed(&row.0) => {}
+            None => return Err(format!("{row:?} was not given")),
+        }
+    }
+    match booked.first() {
+        Some(more) => Err(format!("{more:?} was given, which is in no row or was given before")),
+        None => Ok(()),
+    }
 }

@@ -187,7 +187,7 @@ pub enum Function {
 }
 
 /// An event as API Gateway would send it.
-pub fn request(route: &str, caller: &str, scope: &str, parts: Parts) -> Request {
+pub fn request(route: &str, parts: Parts) -> Request {
     let (method, path) = route.split_once(' ').expect("a route is a method and a path");
     let mut event = json!({
         "version": "2.0",
@@ -198,7 +198,7 @@ pub fn request(route: &str, caller: &str, scope: &str, parts: Parts) -> Request 
         "requestContext": {
             "accountId": "000000000000",
             "apiId": "api",
-            "authorizer": { "jwt": { "claims": { "sub": caller, "scope": scope }, "scopes": null } },
+            "authorizer": { "jwt": { "claims": parts.claims, "scopes": null } },
             "domainName": "api.example",
             "domainPrefix": "api",
             "http": {
@@ -231,6 +231,8 @@ pub fn request(route: &str, caller: &str, scope: &str, parts: Parts) -> Request 
 pub struct Parts {
     pub id: String,
     pub key: Option<String>,
+    /// What the caller's token says.
+    pub claims: Value,
     pub path: Value,
     pub body: Value,
 }

@@ -1,6 +1,7 @@
 //! The `tollgate` command: everything that a developer runs on their own machine.
 
 mod api;
+pub mod catalogs;
 pub mod clock;
 pub mod erase;
 pub mod event;

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use domain::catalog::Catalog;
 use domain::ids::UserId;
 use edge::{Env, StartError};
 use serde_json::json;
 use store::{HTTP_BUDGET, Store};
 use tollgate::keys::{LocalFile, LocalStack};
+use tollgate::publish::{Publication, publish};
 use tollgate::stack::{Options, RealStripe, STACK, Stack, TABLE};
 use tollgate::template::Template;
-use tollgate::{erase, event, export, grants, local, prove, welcome};
+use tollgate::{catalogs, erase, event, export, grants, local, prove, welcome};
 
 /// Takes the money and opens the gate: a Stripe monetization backend, here on your machine.
 #[derive(Parser)]
@@ -50,9 +50,9 @@ enum Command {
 
 #[derive(Args)]
 struct LocalArgs {
-    /// The product's catalog [default: companion's, built in]
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    /// The product's catalog: a file, or one that is built in
+    #[arg(long, value_name = "FILE|NAME", default_value = catalogs::DEFAULT)]
+    catalog: PathBuf,
     /// The first of four consecutive ports; 0 picks free ones
     #[arg(long, value_name = "N", default_value_t = 9000)]
     port: u16,
@@ -214,8 +214,6 @@ struct PushArgs {
 /// Whoever operates a local stack. Always the same, as keys are each operator's own.
 const LOCAL_OPERATOR: &str = "operator";
 
-const COMPANION: &str = include_str!("../../catalogs/companion.toml");
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
@@ -240,13 +238,10 @@ fn main() -> ExitCode {
 }
 
 fn run_local(args: LocalArgs) -> Result<(), StartError> {
-    let (text, catalog) = match &args.catalog {
-        Some(file) => read_catalog(file)?,
-        None => (COMPANION.to_owned(), parse("companion.toml", COMPANION)?),
-    };
+    let (text, catalog) = catalogs::read(&args.catalog)?;
     let options = Options {
         text,
-        catalog,
+        catalog: catalog.clone(),
         port: args.port,
         folder: std::env::current_dir()?,
         memory: args.memory,
@@ -257,7 +252,7 @@ fn run_local(args: LocalArgs) -> Result<(), StartError> {
     welcome::log_to_stderr();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let mut stack = Stack::start(options).await?;
-        welcome::print(&stack);
+        welcome::print(&stack, &catalog);
         tokio::select! {
             stopped = stop_requested() => stopped?,
             () = stack.failed() => return Err("a server of the stack ended".into()),
@@ -389,14 +384,14 @@ fn stripes(file: Option<PathBuf>) -> Result<String, StartError> {
 }
 
 fn check(file: &Path) -> Result<(), StartError> {
-    let (_, catalog) = read_catalog(file)?;
+    let (_, catalog) = catalogs::read(file)?;
     let (plans, packages, actions) = (catalog.plans.len(), catalog.packages.len(), catalog.actions.len());
     println!("{}: {plans} plans, {packages} packages, {actions} actions, ok", file.display());
     Ok(())
 }
 
 fn push(args: &PushArgs) -> Result<(), StartError> {
-    let (text, catalog) = read_catalog(&args.file)?;
+    let (text, catalog) = catalogs::read(&args.file)?;
     let (env, table, stack) = match (&args.table, &args.stack) {
         (Some(table), Some(stack)) => (Env::Process, table.as_str(), stack.as_str()),
         _ => {
@@ -408,24 +403,13 @@ fn push(args: &PushArgs) -> Result<(), StartError> {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let version = runtime.block_on(async {
+    let Publication { version, warnings } = runtime.block_on(async {
         let aws = edge::aws::config(&env).await?;
         let store = Store::open(&aws, env.optional("AWS_ENDPOINT_URL_DYNAMODB"), table, HTTP_BUDGET);
-        tollgate::publish::publish(&env, store, stack, &text, &catalog, edge::now()).await
+        publish(&env, store, stack, &text, &catalog, edge::now()).await
     })?;
-    println!("{}: version {version} is current; functions see it within a minute", args.file.display());
+    let file = args.file.display();
+    warnings.iter().for_each(|warning| eprintln!("{file}: {warning}"));
+    println!("{file}: version {version} is current; functions see it within a minute");
     Ok(())
-}
-
-fn read_catalog(file: &Path) -> Result<(String, Catalog), StartError> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let catalog = parse(&file.display().to_string(), &text)?;
-    Ok((text, catalog))
-}
-
-fn parse(name: &str, text: &str) -> Result<Catalog, StartError> {
-    Catalog::parse(text).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.0.iter().map(|mistake| format!("{name}:{mistake}")).collect();
-        format!("the catalog has mistakes\n{}", lines.join("\n")).into()
-    })
 }

@@ -55,18 +55,19 @@ pub async fn prove(table: &Table, user: Option<&UserId>) -> Result<Verdict, Star
         Some(user) => prove_one(table, user).await?,
         None => prove_all(table).await?,
     };
-    if let Verdict::Proved { entries, .. } = verdict
-        && started.elapsed() >= LONG
-    {
-        let ms = started.elapsed().as_millis().max(1);
-        eprintln!(
-            "{}.{} s, {} entries a second",
-            ms / 1000,
-            ms % 1000 / 100,
-            u128::from(entries) * 1000 / ms
-        );
+    if let Verdict::Proved { entries, .. } = verdict {
+        tell_speed(started, entries);
     }
     Ok(verdict)
+}
+
+fn tell_speed(started: Instant, entries: u64) {
+    let took = started.elapsed();
+    if took >= LONG {
+        let ms = took.as_millis();
+        let speed = u128::from(entries) * 1000 / ms;
+        eprintln!("{}.{} s, {speed} entries a second", ms / 1000, ms % 1000 / 100);
+    }
 }
 
 async fn prove_one(table: &Table, user: &UserId) -> Result<Verdict, StartError> {

@@ -1,9 +1,12 @@
-//! Publishing a catalog: its products and prices into Stripe, then an immutable version into the table.
+//! Publishing a catalog: its products, its prices and what the portal offers into Stripe, then an immutable version
+//! into the table.
+
+mod portal;
 
 use std::collections::BTreeMap;
 
 use domain::catalog::{Catalog, PlanPrice};
-use domain::ids::PriceId;
+use domain::ids::{PlanId, PriceId};
 use domain::item::Item;
 use domain::item::{Interval, Sold};
 use domain::money::Money;
@@ -12,6 +15,8 @@ use domain::time::Time;
 use edge::{Env, StartError};
 use store::{Catalogs, Store, StoreError};
 use stripe_api::{BadProductId, Price, Product, ProductId, Settings, Stripe, StripeError};
+
+use portal::Offer;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -23,6 +28,14 @@ pub enum PublishError {
     Name(#[from] BadProductId),
 }
 
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    pub version: u32,
+    /// What whoever publishes should know, although it was done.
+    pub warnings: Vec<String>,
+}
+
 /// Publishes to the Stripe and the table that the settings name.
 pub async fn publish(
     env: &Env,
@@ -31,7 +44,7 @@ pub async fn publish(
     text: &str,
     catalog: &Catalog,
     now: Time,
-) -> Result<u32, StartError> {
+) -> Result<Publication, StartError> {
     let api_base = env.optional("STRIPE_API_BASE");
     let stripe =
         Stripe::new(Settings { api_base, ..Settings::new(env.required("STRIPE_SECRET_KEY")?, stack) })?;
@@ -46,7 +59,7 @@ pub async fn publish_with(
     text: &str,
     catalog: &Catalog,
     now: Time,
-) -> Result<u32, PublishError> {
+) -> Result<Publication, PublishError> {
     let mut prices: BTreeMap<String, PriceId> = BTreeMap::new();
     for listing in listings(catalog) {
         let product = product(stack, catalog, &listing)?;
@@ -63,7 +76,10 @@ pub async fn publish_with(
             prices.insert(of.to_string(), stripe.ensure_price(&price).await?);
         }
     }
-    Ok(catalogs.publish(text, &prices, now).await?)
+    let Offer { configuration, warnings } = portal::offer(stack, catalog, &prices)?;
+    let portal = stripe.ensure_portal(&configuration).await?;
+    let version = catalogs.publish(text, &prices, Some(&portal), now).await?;
+    Ok(Publication { version, warnings })
 }
 
 /// One product of Stripe's, with its prices.
@@ -91,7 +107,7 @@ fn listings(catalog: &Catalog) -> Vec<Listing> {
             (item, price.price, Some(price.interval))
         };
         Listing {
-            id: format!("plan-{id}"),
+            id: plan_listing(id),
             name: plan.name.clone(),
             item: None,
             prices: plan.prices.iter().map(price).collect(),
@@ -101,8 +117,16 @@ fn listings(catalog: &Catalog) -> Vec<Listing> {
 }
 
 fn product(stack: &str, catalog: &Catalog, listing: &Listing) -> Result<Product, BadProductId> {
-    let id = ProductId::parse(format!("{stack}-{}-{}", catalog.product.id, listing.id))?;
+    let id = product_id(stack, catalog, &listing.id)?;
     Ok(Product { id, name: listing.name.clone(), envelope: envelope(stack, listing.item.as_ref()) })
+}
+
+fn product_id(stack: &str, catalog: &Catalog, listing: &str) -> Result<ProductId, BadProductId> {
+    ProductId::parse(format!("{stack}-{}-{listing}", catalog.product.id))
+}
+
+fn plan_listing(plan: &PlanId) -> String {
+    format!("plan-{plan}")
 }
 
 fn envelope(stack: &str, item: Option<&Item>) -> Envelope {

@@ -86,8 +86,10 @@ impl Stack {
         let source = source.ok_or("template.yaml feeds no function from a queue")?;
         let env = settings(&local, &source.queue, options.real_stripe.as_ref());
         let store = open_table(&env, &template).await?;
-        let catalog_version =
-            publish(&env, store, STACK, &options.text, &options.catalog, clock.now()).await?;
+        let published = publish(&env, store, STACK, &options.text, &options.catalog, clock.now()).await?;
+        for warning in &published.warnings {
+            tracing::warn!("{warning}");
+        }
         let functions = Functions::from_env(&env).await?;
         parts.poller(&env, &source, &clock, &functions, options.first_retry).await?;
         let drain = Drain { queue, names: vec![source.queue] };
@@ -99,6 +101,7 @@ impl Stack {
         let gateway = gateway.router(page.router());
         parts.serve_api(ports.api, gateway);
         file.record(&local)?;
+        let catalog_version = published.version;
         Ok(Stack { local, catalog_version, has_sandbox, stop: parts.stop, servers: parts.servers })
     }
 

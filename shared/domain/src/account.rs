@@ -3,7 +3,7 @@
 use crate::catalog::{Allowance, Catalog, Plan, Shelf};
 use crate::entry::Hash;
 use crate::hold::Hold;
-use crate::ids::{CustomerId, PlanId, UserId};
+use crate::ids::{CustomerId, PlanId, SubscriptionId, UserId};
 use crate::lot::{Balances, Lot};
 use crate::money::Tokens;
 use crate::mutants::Mutant;
@@ -33,6 +33,8 @@ pub struct Account {
     pub debt: Tokens,
     /// The email whose waiting grants it has claimed. Like `obs` the memory of a look: no entry tells of it.
     pub claimed: Option<EmailMark>,
+    /// The subscription that was tried for nothing: nobody has two trials.
+    pub tried: Option<SubscriptionId>,
     /// When its user was erased. What was paid and is given back is still booked; nothing else happens to it.
     pub closed: Option<Time>,
 }
@@ -54,6 +56,7 @@ impl Account {
             holds: Vec::new(),
             debt: Tokens::ZERO,
             claimed: None,
+            tried: None,
             closed: None,
         }
     }

@@ -9,11 +9,16 @@ use crate::item::{Interval, Item};
 use crate::money::{Currency, Money, Tokens};
 
 mod amounts;
+mod checkout;
+mod had;
+mod methods;
 mod mistakes;
 mod origin;
 mod plans;
+mod policy;
 mod read;
 mod shelf;
+mod subscriptions;
 mod suggest;
 mod syntax;
 #[cfg(test)]
@@ -22,6 +27,7 @@ mod tree;
 mod usage;
 
 pub use mistakes::{Mistake, Mistakes};
+pub use policy::{Downgrade, Proration, SecondPaid, SubscriptionPolicy, Trial, Upgrade, When};
 pub use shelf::{PlanSold, Published, Shelf};
 
 /// One product's catalog. A value of this type is complete and consistent.
@@ -29,6 +35,7 @@ pub use shelf::{PlanSold, Published, Shelf};
 pub struct Catalog {
     pub product: Product,
     pub checkout: CheckoutPolicy,
+    pub subscriptions: SubscriptionPolicy,
     pub features: BTreeMap<FeatureId, Feature>,
     pub actions: BTreeMap<ActionId, Action>,
     pub plans: BTreeMap<PlanId, Plan>,
@@ -52,6 +59,14 @@ pub struct CheckoutPolicy {
     pub return_origins: Vec<String>,
     pub success_url: String,
     pub cancel_url: String,
+    /// Stripe's words for them, such as `sepa_debit`. None are those that the Stripe account offers.
+    pub payment_methods: Vec<String>,
+    /// Whether buyers are asked for their address, and tax is added to prices by it.
+    pub automatic_tax: bool,
+    /// Whether buyers are asked for their address.
+    pub collect_address: bool,
+    /// Whether buyers may type in a code.
+    pub promotion_codes: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +128,11 @@ pub struct Plan {
     pub features: BTreeMap<FeatureId, Allows>,
     pub tokens: Option<Allowance>,
     pub on_refund: OnRefund,
+    pub trial: Option<Trial>,
+    /// How many seats may be had of it, where it is sold by the seat: price and tokens are each one's.
+    pub seats: Option<u32>,
+    /// Whom to ask for a plan that is not sold here: a mail or web address.
+    pub contact: Option<String>,
 }
 
 /// What becomes of a subscription when its latest invoice is refunded in full.
@@ -204,9 +224,30 @@ impl CheckoutPolicy {
         }
     }
 
+    /// The front page of the app that buyers end up in.
+    pub fn home(&self) -> String {
+        match origin::split(&self.success_url) {
+            Ok((origin, _)) => format!("{origin}/"),
+            Err(_) => self.success_url.clone(),
+        }
+    }
+
     /// Whether a buyer may be sent to this URL: its origin must be one of the listed.
     pub fn allows(&self, url: &str) -> bool {
         origin::split(url).is_ok_and(|(origin, _)| self.return_origins.contains(&origin))
+    }
+}
+
+impl Allowance {
+    /// What so many seats bring.
+    pub fn times(self, seats: u32) -> Allowance {
+        match self {
+            Allowance::Unlimited => Allowance::Unlimited,
+            Allowance::Tokens { count, every, rollover } => {
+                let of_all = |tokens: Tokens| tokens.saturating_mul(u64::from(seats));
+                Allowance::Tokens { count: of_all(count), every, rollover: of_all(rollover) }
+            }
+        }
     }
 }
 

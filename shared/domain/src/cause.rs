@@ -14,35 +14,50 @@ use crate::privacy::KeyedHash;
 /// What may be asked for with an `Idempotency-Key`. Each operation has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
+    Cancel,
+    Change,
     Checkout,
     Consume,
     Erase,
     Grant,
     GrantBulk,
     Hold,
+    Pay,
     Refund,
+    Resume,
+    Subscribe,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 7] = [
+    pub const ALL: [Operation; 12] = [
+        Operation::Cancel,
+        Operation::Change,
         Operation::Checkout,
         Operation::Consume,
         Operation::Erase,
         Operation::Grant,
         Operation::GrantBulk,
         Operation::Hold,
+        Operation::Pay,
         Operation::Refund,
+        Operation::Resume,
+        Operation::Subscribe,
     ];
 
     pub const fn name(self) -> &'static str {
         match self {
+            Operation::Cancel => "cancel",
+            Operation::Change => "change",
             Operation::Checkout => "checkout",
             Operation::Consume => "consume",
             Operation::Erase => "erase",
             Operation::Grant => "grant",
             Operation::GrantBulk => "grant_bulk",
             Operation::Hold => "hold",
+            Operation::Pay => "pay",
             Operation::Refund => "refund",
+            Operation::Resume => "resume",
+            Operation::Subscribe => "subscribe",
         }
     }
 }

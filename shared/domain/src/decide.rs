@@ -1,6 +1,7 @@
 //! The one decision: (account, command, catalog, now) → what the account becomes, or why not.
 
 use crate::account::Account;
+use crate::alteration::Alteration;
 use crate::catalog::{Allows, Cost, Shelf};
 use crate::cause::Cause;
 use crate::change::{Change, Fence};
@@ -8,7 +9,7 @@ use crate::draft::Draft;
 use crate::entry::{CheckoutRequest, Detail, Place, RefundRequest};
 use crate::follow::invoiced;
 use crate::hold::{Hold, MOST_HOLDS};
-use crate::ids::{ActionId, FeatureId, HoldId, RequestKey, UserId};
+use crate::ids::{ActionId, FeatureId, HoldId, RequestKey, SubscriptionId, UserId};
 use crate::item::Item;
 use crate::lot::{Lot, LotId, Source};
 use crate::money::Tokens;
@@ -50,6 +51,8 @@ pub enum Act {
         key: RequestKey,
     },
     Checkout(CheckoutRequest),
+    /// Ask Stripe to alter a subscription.
+    Alter(Alteration),
     /// Ask Stripe to give money back.
     Refund(RefundRequest),
     /// Let go of everything that the account has, for ever.
@@ -113,6 +116,18 @@ pub enum Refusal {
     TooManyTokens,
     /// A subscription of the same group is live.
     AlreadySubscribed(Box<Seen>),
+    /// The account has none of that id, or it has ended.
+    NoSuchSubscription(SubscriptionId),
+    /// It is so already, or is going to be.
+    NothingToAlter(Box<Seen>),
+    /// A subscription stays in its group.
+    AnotherGroup {
+        has: String,
+        wanted: String,
+    },
+    TooManySeats {
+        most: u32,
+    },
     TooManyHolds,
     /// It has expired, or never was.
     NoSuchHold(HoldId),
@@ -156,6 +171,10 @@ pub fn decide(account: &Account, command: &Command, shelf: &Shelf, now: Time) ->
             // The first stays: two requests that race to create one must not take turns.
             draft.account.customer.get_or_insert_with(|| request.customer.clone());
             Detail::Checkout(request.clone())
+        }
+        Act::Alter(alteration) => {
+            alteration.check(&draft.account)?;
+            Detail::Alteration(alteration.clone())
         }
         Act::Refund(request) => Detail::Refund(request.clone()),
         Act::Close { operator } => {

@@ -58,21 +58,27 @@ impl Draft {
                 self.grant(index, due);
             }
         }
+        // What came and rolled over unseen may have ended with its subscription since.
+        self.lapse(until);
     }
 
     fn lapse(&mut self, until: Time) {
         if Mutant::ExpiryIgnored.lives() {
             return;
         }
-        self.account.sort_lots();
-        let Account { lots, subscriptions, .. } = &mut self.account;
-        let lapsed: Vec<Lot> =
-            lots.extract_if(.., |lot| lot.lapses_at(subscriptions).is_some_and(|end| end <= until)).collect();
-        for lot in lapsed {
+        // One after the other: what the first leaves may lapse before this moment too, where its subscription ends.
+        while let Some(lot) = self.first_lapsed(until) {
             let end = lot.lapses_at(&self.account.subscriptions).unwrap_or(until);
             let kept = self.roll_over(&lot, end);
             self.post_at(end, Place::Lot, Place::Expired, lot.remaining.saturating_sub(kept), Some(lot.id));
         }
+    }
+
+    fn first_lapsed(&mut self, until: Time) -> Option<Lot> {
+        self.account.sort_lots();
+        let Account { lots, subscriptions, .. } = &mut self.account;
+        let has_lapsed = |lot: &mut Lot| lot.lapses_at(subscriptions).is_some_and(|end| end <= until);
+        lots.extract_if(.., has_lapsed).next()
     }
 
     /// What stays of an allowance when its slot ends.

@@ -5,9 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::alteration::{Alteration, Deed};
 use crate::cause::Cause;
 use crate::ids::{
-    ActionId, CustomerId, HoldId, InvoiceId, PaymentId, PriceId, RequestKey, SubscriptionId, UserId,
+    ActionId, CustomerId, HoldId, InvoiceId, PaymentId, PaymentMethodId, PriceId, RequestKey, SubscriptionId,
+    UserId,
 };
 use crate::item::Item;
 use crate::lot::{Balances, Lot, LotId, Source};
@@ -72,8 +74,10 @@ pub enum Detail {
         action: Option<ActionId>,
         amount: u64,
     },
-    /// A Checkout session was asked for: the frozen request that any retry sends again.
+    /// Something was asked to be sold: the frozen request that any retry sends again.
     Checkout(CheckoutRequest),
+    /// Stripe was asked to alter a subscription: the frozen request too. What came of it the next look tells.
+    Alteration(Alteration),
     /// An invoice of a subscription was paid.
     Invoice {
         item: Item,
@@ -124,7 +128,7 @@ pub enum Detail {
     },
 }
 
-/// Everything that a Checkout session is made of, fixed before Stripe is called.
+/// Everything that a sale is made of, fixed before Stripe is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckoutRequest {
     pub customer: CustomerId,
@@ -145,6 +149,40 @@ pub struct CheckoutRequest {
     /// Absent where the catalog's are meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub urls: Option<KeyedHash>,
+    /// Of a plan that is sold by the seat.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub seats: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialRequest>,
+    /// Without a page of Stripe's: a subscription or a payment intent is made at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Direct>,
+}
+
+/// A trial that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialRequest {
+    pub days: u32,
+    /// Of the email that it is for: a person has one trial, whatever they call themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<KeyedHash>,
+}
+
+/// What is paid with, where the app itself collects it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Direct {
+    /// Absent where the app is yet to collect it, with the secret it is answered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<PaymentMethodId>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_one(seats: &u32) -> bool {
+    *seats == 1
 }
 
 /// Everything that a refund is made of, fixed before Stripe is called.
@@ -263,21 +301,28 @@ impl Entry {
 
     /// How many tokens came in, whether into lots or to pay a debt.
     pub fn credited(&self) -> Tokens {
-        let credits = self
-            .postings
-            .iter()
-            .filter(|posting| posting.from == Place::World && matches!(posting.to, Place::Lot | Place::Debt));
-        Tokens::checked_sum(credits.map(|posting| posting.amount)).unwrap_or(Tokens::MAX)
+        credited(&self.postings)
     }
+}
+
+/// Tokens that came from the world, to be had or to pay a debt.
+pub(crate) fn credited(postings: &[Posting]) -> Tokens {
+    let credits = postings
+        .iter()
+        .filter(|posting| posting.from == Place::World && matches!(posting.to, Place::Lot | Place::Debt));
+    Tokens::checked_sum(credits.map(|posting| posting.amount)).unwrap_or(Tokens::MAX)
 }
 
 impl Detail {
     /// Every word that `kind` answers.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 15] = [
         "purchase",
         "grant",
         "consume",
         "checkout",
+        "change",
+        "cancel",
+        "resume",
         "invoice",
         "hold",
         "capture",
@@ -294,6 +339,9 @@ impl Detail {
             Detail::Grant { .. } => "grant",
             Detail::Consume { .. } => "consume",
             Detail::Checkout(_) => "checkout",
+            Detail::Alteration(Alteration { deed: Deed::Change(_), .. }) => "change",
+            Detail::Alteration(Alteration { deed: Deed::Cancel { .. }, .. }) => "cancel",
+            Detail::Alteration(Alteration { deed: Deed::Resume, .. }) => "resume",
             Detail::Invoice { .. } => "invoice",
             Detail::Hold { .. } => "hold",
             Detail::HoldEnd { captured, .. } if captured.is_zero() => "release",

@@ -5,6 +5,7 @@ use crate::cause::Cause;
 use crate::change::{Change, Fence};
 use crate::draft::Draft;
 use crate::entry::Detail;
+use crate::ids::SubscriptionId;
 use crate::lot::{LotId, Source};
 use crate::money::Money;
 use crate::mutants::Mutant;
@@ -20,7 +21,8 @@ pub fn observe(account: &Account, seen: &Seen, now: Time) -> Option<Change> {
     let known = account.subscriptions.iter().find(|held| held.seen.id == seen.id);
     let has_ended = seen.status.is_final();
     match known {
-        None if has_ended => return None,
+        // Whoever had a trial had it, though it was over before anybody heard of it.
+        None if has_ended && (seen.trial_end.is_none() || account.tried.is_some()) => return None,
         Some(held) if held.seen == *seen => return None,
         _ => {}
     }
@@ -31,7 +33,11 @@ pub fn observe(account: &Account, seen: &Seen, now: Time) -> Option<Change> {
     match held.iter_mut().find(|held| held.seen.id == seen.id) {
         Some(_) if has_ended => held.retain(|held| held.seen.id != seen.id),
         Some(known) => known.see(seen.clone(), now),
+        None if has_ended => {}
         None => held.push(Subscription::new(seen.clone())),
+    }
+    if seen.trial_end.is_some() {
+        draft.account.tried.get_or_insert_with(|| seen.id.clone());
     }
     if seen.is_live(now) {
         draft.account.openings.retain(|opening| opening.group != seen.group);
@@ -90,4 +96,18 @@ pub(crate) fn invoiced(draft: &mut Draft, invoice: &PaidInvoice, paid_for: &Paid
         rows.push(PaymentRow { customer, invoice: of, ..row });
     }
     rows
+}
+
+/// Other live subscriptions of the same group. There should be none.
+pub fn rivals<'a>(account: &'a Account, seen: &'a Seen, now: Time) -> impl Iterator<Item = &'a Seen> {
+    let others = account.subscriptions.iter().map(|held| &held.seen).filter(|held| held.id != seen.id);
+    others.filter(move |held| seen.is_live(now) && held.group == seen.group && held.is_live(now))
+}
+
+/// The one of them that may not be: one that gives no access, else the latest.
+pub fn loser<'a>(account: &'a Account, seen: &'a Seen, now: Time) -> Option<&'a SubscriptionId> {
+    let worth = |held: &&Seen| (!held.gives_access(now), held.anchor, held.id.clone());
+    let mut rivals = rivals(account, seen, now).peekable();
+    rivals.peek()?;
+    rivals.chain([seen]).max_by_key(worth).map(|worst| &worst.id)
 }

@@ -68,6 +68,8 @@ id!(/** Stripe's `price_…`, or whatever an existing account calls its price. *
 id!(/** Stripe's `sub_…`. */ SubscriptionId, "subscription id", subscription);
 id!(/** Stripe's `in_…`. */ InvoiceId, "invoice id", invoice);
 id!(/** Stripe's `ch_…`, or `py_…` where no card was charged. */ ChargeId, "charge id", stripe_object);
+id!(/** Stripe's `pm_…`, or what a card was called before there were payment methods. */ PaymentMethodId, "payment method id", stripe_object);
+id!(/** Stripe's `seti_…`: a payment method on its way to be kept. */ SetupId, "setup id", setup);
 id!(/** Ours, `hold_…`: tokens set aside. */ HoldId, "hold id", hold);
 id!(/** Ours, `job_…`: many grants at once. */ JobId, "job id", job);
 id!(/** Stripe's `evt_…`. */ EventId, "event id", event);
@@ -127,6 +129,10 @@ fn subscription(text: &str) -> Option<&'static str> {
 
 fn invoice(text: &str) -> Option<&'static str> {
     prefixed(text, "in_", "must start with `in_`")
+}
+
+fn setup(text: &str) -> Option<&'static str> {
+    prefixed(text, "seti_", "must start with `seti_`")
 }
 
 fn hold(text: &str) -> Option<&'static str> {

@@ -3,7 +3,9 @@
 //! Everything is a value: `now` and fresh ids come in as arguments, and [`decide`](decide::decide)
 //! answers what an account becomes, without touching anything.
 
+pub mod access;
 pub mod account;
+pub mod alteration;
 pub mod catalog;
 pub mod cause;
 pub mod change;
@@ -19,10 +21,12 @@ pub mod lot;
 pub mod money;
 pub mod mutants;
 pub mod payment;
+pub mod preview;
 pub mod privacy;
 pub mod replay;
 pub mod request;
 pub mod reversal;
 pub mod subscription;
 pub mod time;
+pub mod trial;
 pub mod view;

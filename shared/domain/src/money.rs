@@ -155,6 +155,12 @@ impl Money {
         Some(Money { amount_minor: minor, currency })
     }
 
+    /// `None` if that is beyond what can be counted.
+    pub fn checked_mul(&self, times: u32) -> Option<Money> {
+        let amount_minor = self.amount_minor.checked_mul(times.into())?;
+        Some(Money { amount_minor, ..*self })
+    }
+
     /// The same amount as a decimal: `9.99`.
     pub fn decimal(&self) -> String {
         let decimals = self.currency.decimals() as usize;

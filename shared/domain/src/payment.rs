@@ -7,6 +7,7 @@ use crate::item::Item;
 use crate::lot::{LotId, Source};
 use crate::money::{Money, Tokens};
 use crate::mutants::Mutant;
+use crate::privacy::KeyedHash;
 use crate::time::Time;
 
 /// Money that arrived. Only what both a Checkout session and its payment intent carry,
@@ -52,6 +53,8 @@ pub struct Envelope {
     /// The catalog version that the object was priced under.
     pub catalog: Option<u32>,
     pub item: Option<Item>,
+    /// Of a subscription that is tried: the email that is to have no other trial.
+    pub trial: Option<KeyedHash>,
 }
 
 impl Envelope {
@@ -59,6 +62,7 @@ impl Envelope {
     pub const USER: &str = "tollgate_user";
     pub const CATALOG: &str = "tollgate_catalog";
     pub const ITEM: &str = "tollgate_item";
+    pub const TRIAL: &str = "tollgate_trial";
 
     /// Reads it from an object's metadata; what is absent or malformed is `None`, never an error.
     pub fn read<'a>(metadata: impl Fn(&str) -> Option<&'a str>) -> Envelope {
@@ -67,6 +71,7 @@ impl Envelope {
             user: metadata(Self::USER).and_then(|user| UserId::parse(user).ok()),
             catalog: metadata(Self::CATALOG).and_then(|version| version.parse().ok()),
             item: metadata(Self::ITEM).and_then(|item| item.parse().ok()),
+            trial: metadata(Self::TRIAL).and_then(|email| email.parse().ok()),
         }
     }
 
@@ -77,6 +82,7 @@ impl Envelope {
             (Self::USER, self.user.as_ref().map(UserId::to_string)),
             (Self::CATALOG, self.catalog.map(|version| version.to_string())),
             (Self::ITEM, self.item.as_ref().map(Item::to_string)),
+            (Self::TRIAL, self.trial.as_ref().map(KeyedHash::to_string)),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -120,6 +126,8 @@ pub struct Attempt {
     pub item: Item,
     pub amount: Money,
     pub customer: Option<CustomerId>,
+    /// Where it was to pay that.
+    pub invoice: Option<InvoiceId>,
     pub outcome: AttemptOutcome,
     /// When it was begun.
     pub at: Time,

@@ -98,6 +98,11 @@ impl PrivacyKeys {
         self.older.last().unwrap_or(&self.newest).hash("request", words)
     }
 
+    /// What a trial is remembered by. By the oldest key, so that nobody gets another one when a newer key is added.
+    pub fn trial(&self, email: &Email) -> KeyedHash {
+        self.older.last().unwrap_or(&self.newest).hash("trial", &email.folded())
+    }
+
     pub fn claimant(&self, email: Email) -> Claimant {
         let keys = std::iter::once(&self.newest).chain(&self.older);
         let hashes = keys.map(|key| key.hash("email", &email.0)).collect();
@@ -189,6 +194,17 @@ impl Email {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The mailbox behind an address, as far as everybody knows how one can be written: what follows a `+` is the
+    /// owner's own, and dots mean nothing to Gmail.
+    fn folded(&self) -> String {
+        let (name, at) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
+        let name = name.split('+').next().unwrap_or(name);
+        match at {
+            "gmail.com" | "googlemail.com" => format!("{}@gmail.com", name.replace('.', "")),
+            at => format!("{name}@{at}"),
+        }
+    }
 }
 
 /// Personal data, so it never reaches a log.
@@ -211,6 +227,19 @@ mod tests {
 
     fn email(text: &str) -> Email {
         Email::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_person_writes_their_address_in_many_ways_and_has_one_trial() {
+        let (first, both) = (keys(FIRST), keys(&format!("{FIRST},{SECOND}")));
+        let ada = first.trial(&email("ada.l@gmail.com"));
+        for same in ["Ada.L+tollgate@gmail.com", "adal@googlemail.com"] {
+            assert_eq!(first.trial(&email(same)), ada, "{same}");
+        }
+        assert_eq!(both.trial(&email("adal@gmail.com")), ada);
+        // Elsewhere a dot may tell two people apart.
+        assert_ne!(first.trial(&email("ada.l@app.example")), first.trial(&email("adal@app.example")));
+        assert_ne!(ada, first.email(&email("adal@gmail.com")));
     }
 
     #[test]

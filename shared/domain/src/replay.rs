@@ -98,6 +98,7 @@ impl Replay {
             ("subscriptions", told.subscriptions == stored.subscriptions),
             ("openings", told.openings == stored.openings),
             ("customer", told.customer == stored.customer),
+            ("tried", told.tried == stored.tried),
             ("closed", told.closed == stored.closed),
         ];
         fields.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
@@ -232,7 +233,9 @@ impl Replay {
                 self.account.closed = Some(entry.at);
                 Ok(())
             }
-            Detail::Grant { .. } | Detail::Consume { .. } | Detail::Refund(_) => Ok(()),
+            Detail::Grant { .. } | Detail::Consume { .. } | Detail::Refund(_) | Detail::Alteration(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -281,7 +284,7 @@ impl Replay {
 
     fn see(&mut self, entry: &Entry) -> Result<(), Fault> {
         let Detail::Subscription { was, is } = &entry.detail else { return Ok(()) };
-        let Account { subscriptions, openings, .. } = &mut self.account;
+        let Account { subscriptions, openings, tried, .. } = &mut self.account;
         let index = subscriptions.iter().position(|held| held.seen.id == is.id);
         if index.map(|index| &subscriptions[index].seen) != was.as_deref() {
             return Err(Fault::NotSo(is.id.clone()));
@@ -289,7 +292,11 @@ impl Replay {
         match index {
             Some(index) if is.status.is_final() => drop(subscriptions.remove(index)),
             Some(index) => subscriptions[index].seen = (**is).clone(),
+            None if is.status.is_final() => {}
             None => subscriptions.push(Subscription::new((**is).clone())),
+        }
+        if is.trial_end.is_some() {
+            tried.get_or_insert_with(|| is.id.clone());
         }
         if is.is_live(entry.at) {
             openings.retain(|opening| opening.group != is.group);

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::catalog::{Allowance, Window};
 use crate::cause::Cause;
 use crate::ids::{CustomerId, InvoiceId, PaymentId, PlanId, PriceId, SubscriptionId};
 use crate::item::{Interval, Item};
-
 use crate::money::{Money, Tokens};
 use crate::mutants::Mutant;
 use crate::time::{DAY_MS, MINUTE_MS, Time};
@@ -43,9 +43,50 @@ pub struct Seen {
     pub cancel_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
-    /// The tokens that the plan brings.
+    /// The tokens that the plan brings, for all its seats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowance: Option<Allowance>,
+    /// How many seats are paid for.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub quantity: u32,
+    /// What it is going to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Scheduled>,
+    /// What the catalog it was bought under says beyond that.
+    #[serde(default, skip_serializing_if = "Terms::is_usual")]
+    pub terms: Terms,
+}
+
+/// What a catalog says of a plan's subscriptions that time has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Terms {
+    #[serde(default, skip_serializing_if = "Access::is_usual")]
+    pub access: Access,
+    /// Instead of the allowance, while it is tried.
+    #[serde(default, skip_serializing_if = "Tokens::is_zero")]
+    pub trial_tokens: Tokens,
+    /// Whether what an upgrade brings more waits for the next slot or renewal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tokens_wait: bool,
+}
+
+/// A change that Stripe is going to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub plan: PlanId,
+    pub interval: Interval,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub quantity: u32,
+    pub at: Time,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_one(quantity: &u32) -> bool {
+    *quantity == 1
 }
 
 /// Tokens granted in one slot of a drip, or in one period of a plan granted by invoices.
@@ -89,6 +130,7 @@ pub struct PaidInvoice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceLine {
     pub price: Option<PriceId>,
+    pub quantity: u32,
     pub period: Period,
     /// Made by a change in mid-period.
     pub proration: bool,
@@ -141,9 +183,6 @@ pub struct Due {
     pub granted: Granted,
 }
 
-/// A renewal that Stripe is late with: that long, the status is believed.
-pub const RENEWAL_GRACE_MS: i64 = 3 * DAY_MS;
-
 impl Status {
     const KNOWN: [Status; 8] = [
         Status::Incomplete,
@@ -156,21 +195,15 @@ impl Status {
         Status::Canceled,
     ];
 
-    /// The one place that says which statuses open the gate. An unknown one must not lock out who has paid.
-    pub const fn gives_access(self) -> bool {
-        match self {
-            Status::Trialing | Status::Active | Status::PastDue | Status::Unknown => true,
-            Status::Incomplete
-            | Status::IncompleteExpired
-            | Status::Unpaid
-            | Status::Paused
-            | Status::Canceled => false,
-        }
-    }
-
     /// Nothing more will come of it.
     pub const fn is_final(self) -> bool {
         matches!(self, Status::Canceled | Status::IncompleteExpired)
+    }
+
+    /// Whether a change within its period is charged for: a trial costs nothing whatever is tried, and what is not
+    /// paid for has no rest.
+    pub const fn is_billed(self) -> bool {
+        matches!(self, Status::Active | Status::PastDue | Status::Unknown)
     }
 
     pub const fn name(self) -> &'static str {
@@ -198,7 +231,9 @@ impl Seen {
     pub fn status_at(&self, now: Time) -> Status {
         match self.status {
             _ if self.has_ended(now) => Status::Canceled,
-            Status::Active | Status::Trialing if self.period_end.plus_ms(RENEWAL_GRACE_MS) < now => {
+            Status::Active | Status::Trialing
+                if self.period_end.plus_ms(self.terms.access.renewal_grace_ms) < now =>
+            {
                 Status::PastDue
             }
             status => status,
@@ -206,7 +241,12 @@ impl Seen {
     }
 
     pub fn gives_access(&self, now: Time) -> bool {
-        self.status_at(now).gives_access()
+        self.terms.access.opens(self.status_at(now))
+    }
+
+    /// Whether Stripe's last word for it opens the gate, whatever time has made of it.
+    fn is_open(&self) -> bool {
+        self.terms.access.opens(self.status)
     }
 
     /// Bars a second subscription in its group.
@@ -241,8 +281,8 @@ impl Seen {
     }
 
     /// What decides how tokens come in: while it stays the same, one cursor counts them.
-    fn terms(&self) -> (Option<Allowance>, bool) {
-        (self.allowance, self.status.gives_access())
+    fn dripping(&self) -> (Option<Allowance>, bool) {
+        (self.allowance, self.is_open())
     }
 }
 
@@ -280,12 +320,19 @@ impl Subscription {
     /// What has come due by `now` of an allowance that drips, in closed form however long nobody looked.
     pub fn drip(&self, now: Time) -> Option<Due> {
         let Some(Allowance::Tokens { count, every, .. }) = self.seen.allowance else { return None };
-        if !self.seen.status.gives_access() || self.seen.status == Status::Trialing {
+        let is_tried = self.seen.status == Status::Trialing;
+        let count = if is_tried { self.seen.terms.trial_tokens } else { count };
+        if !self.seen.is_open() || count.is_zero() {
             return None;
         }
         let now = self.seen.by_stripes_clock(now);
-        let last_moment = self.dripping_until()?.plus_ms(-1).min(now);
-        let from = self.seen.trial_end.unwrap_or(self.seen.anchor);
+        let until = self.dripping_until()?;
+        let (from, until) = match self.seen.trial_end {
+            Some(end) if is_tried => (self.seen.anchor, end.min(until)),
+            Some(end) => (end, until),
+            None => (self.seen.anchor, until),
+        };
+        let last_moment = until.plus_ms(-1).min(now);
         if last_moment < from {
             return None;
         }
@@ -310,9 +357,11 @@ impl Subscription {
             return None;
         };
         let period = paid_for.period.filter(|period| !paid_for.proration || self.has_paid_for(*period))?;
-        if paid.amount_minor == 0 && self.seen.trial_end.is_some_and(|end| period.end <= end) {
+        if paid_for.proration && self.seen.terms.tokens_wait {
             return None;
         }
+        let is_tried = paid.amount_minor == 0 && self.seen.trial_end.is_some_and(|end| period.end <= end);
+        let count = if is_tried { self.seen.terms.trial_tokens } else { count };
         // A change in mid-period is billed for the rest of it, but it is still the same period.
         let whole = Period { start: self.seen.period_start, end: self.seen.period_end };
         let slot = Slot::billed(if period.end == whole.end { whole } else { period });
@@ -327,10 +376,11 @@ impl Subscription {
 
     /// Takes over what Stripe says now. The caller has settled what came due before.
     pub fn see(&mut self, seen: Seen, now: Time) {
-        let terms_change = self.seen.terms() != seen.terms();
+        let drips_otherwise = self.seen.dripping() != seen.dripping();
         self.seen = seen;
-        if terms_change {
+        if drips_otherwise {
             self.skip_to(now);
+            self.wait(now);
         }
     }
 
@@ -353,6 +403,15 @@ impl Subscription {
         let Some(slot) = Slot::at(self.seen.anchor, every, moment) else { return };
         if self.granted.is_none_or(|granted| granted.until <= slot.start) {
             self.granted = Some(Granted { start: slot.start, until: slot.start, tokens: Tokens::ZERO });
+        }
+    }
+
+    /// Where an upgrade's tokens wait, what the running slot was granted already is all that it brings.
+    fn wait(&mut self, now: Time) {
+        let Some(Allowance::Tokens { count, .. }) = self.seen.allowance else { return };
+        let running = self.granted.filter(|granted| self.seen.terms.tokens_wait && now < granted.until);
+        if let Some(granted) = running.filter(|granted| !granted.tokens.is_zero()) {
+            self.granted = Some(Granted { tokens: granted.tokens.max(count), ..granted });
         }
     }
 
@@ -387,6 +446,12 @@ impl Subscription {
         let last =
             self.granted.and_then(|granted| Slot::at(self.seen.anchor, every, granted.until.plus_ms(-1)));
         last.map_or(0, |slot| slot.index + 1)
+    }
+}
+
+impl Terms {
+    pub fn is_usual(&self) -> bool {
+        *self == Terms::default()
     }
 }
 

@@ -20,7 +20,7 @@ use proptest::prelude::*;
 fn shelf() -> Shelf {
     let catalog = Catalog::parse(include_str!("../../../infra/catalogs/companion.toml"))
         .expect("companion's catalog is valid");
-    Shelf::new(Arc::new(Published { version: 1, catalog, prices: BTreeMap::new() }), Vec::new())
+    Shelf::new(Arc::new(Published { version: 1, catalog, prices: BTreeMap::new(), portal: None }), Vec::new())
 }
 
 fn user() -> UserId {

@@ -42,22 +42,28 @@ codes! {
     WrongMode = "wrong_mode", 400, "Test and live mode do not mix";
     Unauthenticated = "unauthenticated", 401, "Who is calling is not known";
     InsufficientTokens = "insufficient_tokens", 402, "Not enough tokens";
+    PaymentDeclined = "payment_declined", 402, "The payment was declined";
     Forbidden = "forbidden", 403, "Not allowed";
     FeatureNotIncluded = "feature_not_included", 403, "The plan does not include this";
     NotFound = "not_found", 404, "Not found";
     NotRefundable = "not_refundable", 409, "So much cannot be refunded";
     CheckoutExpired = "checkout_expired", 409, "This checkout can no longer be opened";
     AlreadySubscribed = "already_subscribed", 409, "A subscription of this kind is live";
+    NothingToChange = "nothing_to_change", 409, "It is so already";
+    PaymentMethodInUse = "payment_method_in_use", 409, "A subscription is paid with this";
+    AlreadyOwned = "already_owned", 409, "This is somebody's already";
     AlreadyResolved = "already_resolved", 409, "This hold was captured or released before";
     AccountClosed = "account_closed", 410, "The account is closed";
     TooLarge = "too_large", 413, "The request is too large";
     UnknownAction = "unknown_action", 422, "No such action";
     UnknownPackage = "unknown_package", 422, "No such package";
     UnknownPlan = "unknown_plan", 422, "No such plan";
+    NotForSale = "not_for_sale", 422, "This has to be asked for";
     TokensOutOfRange = "tokens_out_of_range", 422, "The number of tokens does not fit";
     DuplicateSubject = "duplicate_subject", 422, "Somebody is named twice";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request";
     BeyondHold = "beyond_hold", 422, "More than the hold has";
+    NotAttachable = "not_attachable", 422, "This cannot be attached";
     TooManyHolds = "too_many_holds", 429, "Too many holds are open";
     GrantCapReached = "grant_cap_reached", 429, "The day's grants are used up";
     Internal = "internal", 500, "Something broke on our side";
@@ -145,6 +151,28 @@ impl Problem {
                 let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
                 Problem::new(Code::AlreadySubscribed, detail).with("subscription", held)
             }
+            Refusal::NoSuchSubscription(id) => {
+                Problem::new(Code::NotFound, format!("you have no running subscription {id}"))
+            }
+            Refusal::NothingToAlter(seen) => {
+                let detail = format!("{} is so already, or is going to be; nothing was changed", seen.id);
+                let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
+                Problem::new(Code::NothingToChange, detail).with("subscription", held)
+            }
+            Refusal::AnotherGroup { has, wanted } => {
+                let detail = format!(
+                    "a subscription stays in its group: this one is of `{has}`, and the plan of `{wanted}`; \
+                     subscribe to it beside"
+                );
+                Problem::new(Code::InvalidRequest, detail)
+            }
+            Refusal::TooManySeats { most: 1 } => {
+                Problem::new(Code::InvalidRequest, "this plan is not sold by the seat; leave `quantity` out")
+            }
+            Refusal::TooManySeats { most } => {
+                let detail = format!("`quantity` is from 1 to {most} for this plan");
+                Problem::new(Code::InvalidRequest, detail).with("most", most)
+            }
             Refusal::Closed => Problem::new(
                 Code::AccountClosed,
                 "this user was erased; nothing can be given or spent any more",
@@ -206,6 +234,12 @@ impl Problem {
 }
 
 fn unknown(item: &Item, catalog: &Catalog) -> Problem {
+    if let Item::Plan { id, .. } = item
+        && let Some(contact) = catalog.plans.get(id).and_then(|plan| plan.contact.as_deref())
+    {
+        let detail = format!("`{id}` has no price and cannot be bought here; ask for it at {contact}");
+        return Problem::new(Code::NotForSale, detail).with("contact", contact);
+    }
     let (code, known): (_, Vec<String>) = match item {
         Item::Package { .. } => (
             Code::UnknownPackage,

@@ -43,6 +43,11 @@ pub fn route(request: &Request) -> &str {
     }
 }
 
+/// The same as a user calls it: what a service does for one of them is done in the same way.
+pub fn route_for_user(request: &Request) -> String {
+    route(request).replacen("/v1/users/{user}", "/v1/me", 1)
+}
+
 /// What a function answers to a route that template.yaml should not have sent it.
 pub fn no_such_route(request: &Request) -> Problem {
     Problem::new(Code::NotFound, format!("no handler for `{}`", route(request)))
@@ -186,6 +191,13 @@ impl Reply {
 
     pub fn accepted(body: &impl Serialize) -> Result<Reply, Problem> {
         Reply::json(StatusCode::ACCEPTED, body)
+    }
+
+    /// Done, and nothing is left to be said.
+    pub fn no_content() -> Reply {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Reply(response)
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Reply, Problem> {

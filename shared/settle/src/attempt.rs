@@ -1,12 +1,13 @@
-//! Payments before their money: an event only says at which intent to look. What that is now moves the record of it,
-//! whatever was heard before; and where the money is there by now, the books.
+//! Payments before their money, of a sale or of an invoice: an event only says at which intent to look. What that is
+//! now moves the record of it, whatever was heard before; and where the money is there by now, the books.
 
 use domain::ids::{PaymentId, UserId};
+use domain::item::{Item, Sold};
 use domain::mutants::Mutant;
 use domain::payment::{Attempt, AttemptOutcome, Payment};
 use domain::time::Time;
 use store::{Noted, StoreError};
-use stripe_api::IntentState;
+use stripe_api::{Billed, Intent, IntentState, Subscription};
 
 use crate::owner::Owner;
 use crate::{Fulfilled, Settle, SettleError};
@@ -20,13 +21,13 @@ pub enum Attempted {
     Paid(Box<Fulfilled>),
     /// It was paid before, and the books say more of it than an attempt can.
     Booked,
-    /// It is nobody's, or for nothing we know; of that, only money is kept.
+    /// It is nobody's, or for nothing we know; of that, only what was paid is kept.
     Unrecorded(&'static str),
     /// Its user was erased.
     Erased,
     /// Another deployment's, which hears of it too.
     AnotherStack,
-    /// A payment made without us.
+    /// A payment made without us, or an invoice's that is paid.
     NotOurs,
     /// Stripe has no such intent.
     Missing,
@@ -96,10 +97,10 @@ impl Settle {
     /// What an intent is now, and whose. One that is paid is fulfilled at once: to the books it is a fact, not a look.
     async fn tried(&self, payment: &PaymentId, seen_in: &str, now: Time) -> Result<(UserId, Attempt), Stop> {
         let intent = self.stripe.intent(payment).await?.ok_or(Stop::Aside(Attempted::Missing))?;
-        let (envelope, customer) = (intent.envelope, intent.customer);
-        if envelope.stack.is_none() {
-            return Err(Stop::Aside(Attempted::NotOurs));
+        if intent.envelope.stack.is_none() {
+            return self.tried_for_invoice(intent).await;
         }
+        let (envelope, customer) = (intent.envelope, intent.customer);
         let outcome = match intent.state {
             IntentState::Succeeded(paid) => {
                 let fulfilled = self.fulfil(&paid, seen_in, now).await?;
@@ -112,13 +113,45 @@ impl Settle {
             }
             IntentState::Unpaid(outcome) => outcome,
         };
-        let user = match self.owner(payment.as_str(), &envelope, customer.as_ref()).await? {
-            Owner::User(user) => user,
-            Owner::Nobody => return Err(Stop::Aside(Attempted::Unrecorded("no owner"))),
-            Owner::AnotherStack => return Err(Stop::Aside(Attempted::AnotherStack)),
-        };
+        let user = owned(self.owner(payment.as_str(), &envelope, customer.as_ref()).await?)?;
         let item = envelope.item.ok_or(Stop::Aside(Attempted::Unrecorded("no item")))?;
         let (payment, amount, at) = (payment.clone(), intent.amount, intent.created);
-        Ok((user, Attempt { payment, item, amount, customer, outcome, at }))
+        Ok((user, Attempt { payment, item, amount, customer, invoice: None, outcome, at }))
+    }
+
+    /// An invoice's intent carries no envelope: whose it is and what for, its subscription says. That it was paid
+    /// its invoice tells.
+    async fn tried_for_invoice(&self, intent: Intent) -> Result<(UserId, Attempt), Stop> {
+        let not_ours = || Stop::Aside(Attempted::NotOurs);
+        let Intent { id, customer, amount, created, state, .. } = intent;
+        let IntentState::Unpaid(outcome) = state else { return Err(not_ours()) };
+        let Billed { invoice, subscription } = self.stripe.billed_by(&id).await?.ok_or_else(not_ours)?;
+        let found = self.stripe.subscription(&subscription).await?.ok_or_else(not_ours)?;
+        let owner = self.owner(subscription.as_str(), &found.envelope, found.customer.as_ref()).await?;
+        let user = owned(owner)?;
+        let item = self.plan_of(found).await?.ok_or(Stop::Aside(Attempted::Unrecorded("no plan")))?;
+        let attempt =
+            Attempt { payment: id, item, amount, customer, invoice: Some(invoice), outcome, at: created };
+        Ok((user, attempt))
+    }
+
+    /// What a subscription's price was first sold for; it says so whatever the account knows of it by now.
+    async fn plan_of(&self, found: Subscription) -> Result<Option<Item>, StoreError> {
+        for charged in &found.items {
+            if let Some((Sold { item: plan @ Item::Plan { .. }, .. }, _)) =
+                self.catalogs.binding(&charged.price).await?
+            {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(found.envelope.item)
+    }
+}
+
+fn owned(owner: Owner) -> Result<UserId, Stop> {
+    match owner {
+        Owner::User(user) => Ok(user),
+        Owner::Nobody => Err(Stop::Aside(Attempted::Unrecorded("no owner"))),
+        Owner::AnotherStack => Err(Stop::Aside(Attempted::AnotherStack)),
     }
 }

@@ -2,9 +2,11 @@
 //! [`Settle::reverse`], that one was begun or failed [`Settle::attempt`], and whoever hears that a subscription may
 //! have changed calls [`Settle::sync`]: a webhook, a success page, a repetition, in any order.
 
+mod attach;
 mod attempt;
 mod erase;
 mod fulfil;
+mod guard;
 mod owner;
 mod payer;
 mod problem;
@@ -19,9 +21,10 @@ use edge::{BadSetting, Env};
 use store::{Catalogs, Store, StoreError, Unclaimed};
 use stripe_api::{Settings, Stripe, StripeError};
 
+pub use attach::Attached;
 pub use attempt::Attempted;
 pub use fulfil::Fulfilled;
-pub use problem::{in_time, settle_problem, stripe_problem};
+pub use problem::{in_time, payment_problem, settle_problem, stripe_problem};
 pub use reverse::{Reversal, Standing};
 pub use sync::Synced;
 
@@ -100,9 +103,10 @@ impl Settle {
         seen_in: &str,
         now: Time,
     ) -> Result<(), StoreError> {
-        let unclaimed = Unclaimed { object: object.to_owned(), event: seen_in.to_owned(), reason, at: now };
+        let (object, event) = (object.to_owned(), seen_in.to_owned());
+        let unclaimed = Unclaimed { object, event, reason: reason.to_owned(), at: now };
         if self.store.put_unclaimed(&unclaimed).await? {
-            tracing::error!(object, reason, "an object of Stripe's is unclaimed");
+            tracing::error!(object = unclaimed.object, reason, "an object of Stripe's is unclaimed");
         }
         Ok(())
     }

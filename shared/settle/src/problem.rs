@@ -23,6 +23,17 @@ pub fn settle_problem(error: SettleError) -> Problem {
     }
 }
 
+/// The same of a payment: one that was declined is its payer's to mend.
+pub fn payment_problem(error: StripeError) -> Problem {
+    match error.decline() {
+        None => stripe_problem(error),
+        Some(reason) => {
+            let detail = "the payment was declined, and nothing was changed; try another payment method";
+            Problem::new(Code::PaymentDeclined, detail).with("reason", reason)
+        }
+    }
+}
+
 /// A timeout is an unknown outcome: the client is told to send the same again, never that it failed.
 pub fn stripe_problem(error: StripeError) -> Problem {
     match error {

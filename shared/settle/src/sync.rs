@@ -8,7 +8,7 @@ use domain::follow::observe;
 use domain::ids::{PriceId, SubscriptionId, UserId};
 use domain::item::Item;
 use domain::money::Money;
-use domain::subscription::{InvoiceLine, PaidFor, PaidInvoice, Period, Seen, Status};
+use domain::subscription::{InvoiceLine, PaidFor, PaidInvoice, Period, Scheduled, Seen, Status};
 use domain::time::Time;
 use store::{Applied, Observed, StoreError};
 use stripe_api::{Subscription, SubscriptionItem};
@@ -20,7 +20,7 @@ use crate::{Settle, SettleError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Synced {
     /// The books say what Stripe says, and have every paid invoice. `news` counts the entries that took.
-    Settled { user: UserId, news: u32 },
+    Settled { user: UserId, news: u32, seen: Box<Seen> },
     /// It is nobody's, or for nothing we know: kept until an operator attaches it.
     Unclaimed(&'static str),
     /// Another deployment's, which hears of it too.
@@ -31,13 +31,23 @@ pub enum Synced {
 
 /// What Stripe says: of the invoices first, so that what is known of the subscription is never older than what
 /// is booked for it.
-struct Look {
-    invoices: Vec<PaidInvoice>,
-    seen: Seen,
+pub(crate) struct Look {
+    /// As it was before.
+    pub account: Account,
+    pub invoices: Vec<PaidInvoice>,
+    pub seen: Seen,
+    /// Absent where Stripe has it no more, or it is not this user's.
+    pub found: Option<Subscription>,
+}
+
+/// A look that was written, and how many entries that took.
+pub(crate) struct Brought {
+    pub look: Look,
+    pub entries: u32,
 }
 
 /// Why a look found nothing for the account it was meant for.
-enum Stop {
+pub(crate) enum Stop {
     Aside(Synced),
     /// It is this user's instead.
     Owner(UserId),
@@ -86,48 +96,75 @@ impl Settle {
     }
 
     async fn sync_of(&self, user: &UserId, id: &SubscriptionId, now: Time) -> Result<Synced, Stop> {
+        let Brought { mut look, entries } = self.bring(user, id, now).await?;
+        if self.guard(user, &look, now).await? {
+            look = self.bring(user, id, now).await?.look;
+        }
+        Ok(Synced::Settled { user: user.clone(), news: entries, seen: Box::new(look.seen) })
+    }
+
+    /// Looks, writes what is new, and books what is paid.
+    pub(crate) async fn bring(&self, user: &UserId, id: &SubscriptionId, now: Time) -> Result<Brought, Stop> {
         let look = |account| self.look(id, account, now);
         let decide = |account: &Account, look: &Look| observe(account, &look.seen, now);
         let Observed { look, news } = self.store.observe(user, look, decide).await?;
         let mut entries = u32::from(news.is_some());
         let causes: Vec<Cause> = look.invoices.iter().map(|paid| Cause::Invoice(paid.id.clone())).collect();
         let unbooked = self.store.unbooked(&causes).await?;
-        for (invoice, cause) in look.invoices.into_iter().zip(&causes) {
+        for (invoice, cause) in look.invoices.iter().zip(&causes) {
             if unbooked.contains(&cause) {
-                entries += u32::from(self.book(user, invoice, cause, &look.seen, now).await?);
+                entries += u32::from(self.book(user, invoice.clone(), cause, &look.seen, now).await?);
             }
         }
-        Ok(Synced::Settled { user: user.clone(), news: entries })
+        Ok(Brought { look, entries })
     }
 
     /// Asks Stripe what a user's subscription is now.
     async fn look(&self, id: &SubscriptionId, account: Account, now: Time) -> Result<Look, Stop> {
-        let held = account.subscriptions.into_iter().find(|held| held.seen.id == *id).map(|held| held.seen);
+        let held = account.subscriptions.iter().find(|held| held.seen.id == *id);
+        let held = held.map(|held| held.seen.clone());
         let invoices = self.stripe.paid_invoices(id).await?;
         let (found, owner) = match (self.find(id).await, held.clone()) {
             // What the account has and is not, or not its own any more, has ended for it.
             (Err(Stop::Aside(Synced::Missing | Synced::AnotherStack)), Some(held)) => {
-                return Ok(Look { invoices: Vec::new(), seen: gone(held, now) });
+                return Ok(Look::gone(account, held, now));
             }
             (found, _) => found?,
         };
         if owner != account.user {
             return match held {
-                Some(held) => Ok(Look { invoices: Vec::new(), seen: gone(held, now) }),
+                Some(held) => Ok(Look::gone(account, held, now)),
                 None => Err(Stop::Owner(owner)),
             };
         }
         let pin = found.envelope.catalog.or(held.as_ref().map(|held| held.catalog));
         for item in &found.items {
             if let Some(plan) = self.plan_sold(&item.price, pin, now).await? {
-                return Ok(Look { invoices, seen: seen(&found, item, plan) });
+                let next = self.next_of(&found, now).await?;
+                let seen = seen(&found, item, plan, next);
+                return Ok(Look { account, invoices, seen, found: Some(found) });
             }
         }
         // For nothing that we know; if it was for a plan once, its status and its end still count.
         match held {
-            Some(held) => Ok(Look { invoices, seen: unmapped(&found, held) }),
+            Some(held) => {
+                let seen = unmapped(&found, held);
+                Ok(Look { account, invoices, seen, found: Some(found) })
+            }
             None => Err(Stop::Aside(Synced::Unclaimed("no plan"))),
         }
+    }
+
+    /// The change that is scheduled, if it is to something we sell.
+    async fn next_of(&self, found: &Subscription, now: Time) -> Result<Option<Scheduled>, StoreError> {
+        let Some(next) = &found.next else { return Ok(None) };
+        let plan = self.plan_sold(&next.price, found.envelope.catalog, now).await?;
+        Ok(plan.map(|PlanSold { plan, interval, .. }| Scheduled {
+            plan,
+            interval,
+            quantity: next.quantity,
+            at: next.at,
+        }))
     }
 
     /// A subscription and its owner.
@@ -180,7 +217,7 @@ impl Settle {
             Some((line, plan)) => PaidFor {
                 item: Item::Plan { id: plan.plan, interval: plan.interval },
                 catalog: plan.catalog,
-                allowance: plan.allowance,
+                allowance: plan.allowance.map(|allowance| allowance.times(line.quantity)),
                 period: Some(line.period).filter(|Period { start, end }| start < end),
                 proration: line.proration,
             },
@@ -216,9 +253,12 @@ impl Settle {
     }
 }
 
-/// As if Stripe had ended it now.
-fn gone(held: Seen, now: Time) -> Seen {
-    Seen { status: Status::Canceled, ended_at: Some(now), ..held }
+impl Look {
+    /// As if Stripe had ended it now.
+    fn gone(account: Account, held: Seen, now: Time) -> Look {
+        let seen = Seen { status: Status::Canceled, ended_at: Some(now), ..held };
+        Look { account, invoices: Vec::new(), seen, found: None }
+    }
 }
 
 /// What is left to say of a subscription whose price sells none of our plans any more.
@@ -228,16 +268,16 @@ fn unmapped(found: &Subscription, held: Seen) -> Seen {
 }
 
 /// What Stripe says, in the catalog's words.
-fn seen(found: &Subscription, item: &SubscriptionItem, plan: PlanSold) -> Seen {
+fn seen(found: &Subscription, item: &SubscriptionItem, plan: PlanSold, next: Option<Scheduled>) -> Seen {
     let unit = item.unit.unwrap_or(Money { amount_minor: 0, currency: plan.currency });
-    let quantity = i64::try_from(item.quantity).unwrap_or(i64::MAX);
+    let quantity = u32::try_from(item.quantity).unwrap_or(u32::MAX);
     Seen {
         id: found.id.clone(),
         plan: plan.plan,
         group: plan.group,
         catalog: plan.catalog,
         interval: plan.interval,
-        price: Money { amount_minor: unit.amount_minor.saturating_mul(quantity), ..unit },
+        price: Money { amount_minor: unit.amount_minor.saturating_mul(quantity.into()), ..unit },
         status: found.status,
         anchor: found.anchor,
         period_start: item.period_start,
@@ -245,6 +285,9 @@ fn seen(found: &Subscription, item: &SubscriptionItem, plan: PlanSold) -> Seen {
         trial_end: found.trial_end,
         cancel_at: found.cancel_at,
         ended_at: found.ended_at,
-        allowance: plan.allowance,
+        allowance: plan.allowance.map(|allowance| allowance.times(quantity)),
+        quantity,
+        next,
+        terms: plan.terms,
     }
 }

@@ -65,14 +65,12 @@ impl Catalogs {
         if let Some(published) = self.with(|cache| cache.versions.get(&version).cloned()) {
             return Ok(Some(published));
         }
-        let Some(item) = self.store.get(schema::catalog_version(version), Read::Consistent).await? else {
-            return Ok(None);
-        };
-        let CatalogItem { text, prices, .. } = items::read("catalog", item)?;
+        let Some(stored) = self.stored(version).await? else { return Ok(None) };
+        let CatalogItem { text, prices, portal, .. } = stored;
         let catalog = Catalog::parse(&text).map_err(|mistakes| {
             StoreError::Refused(format!("catalog version {version} does not parse: {mistakes}"))
         })?;
-        let published = Arc::new(Published { version, catalog, prices });
+        let published = Arc::new(Published { version, catalog, prices, portal });
         self.with(|cache| cache.versions.insert(version, published.clone()));
         Ok(Some(published))
     }
@@ -110,23 +108,24 @@ impl Catalogs {
         Ok(Some((Sold { item, currency }, since)))
     }
 
-    /// Publishes a catalog with its Stripe prices, unless it is the current one already. Returns its version.
+    /// Publishes a catalog with its prices and its portal in Stripe, unless that is the current version already.
+    /// Returns its version.
     pub async fn publish(
         &self,
         text: &str,
         prices: &BTreeMap<String, PriceId>,
+        portal: Option<&str>,
         now: Time,
     ) -> Result<u32, StoreError> {
+        let portal = portal.map(str::to_owned);
+        let item = CatalogItem { text: text.to_owned(), prices: prices.clone(), portal, at: now };
         let head = self.read_head().await?;
         if let Some(HeadItem { version }) = head
-            && let Some(item) = self.store.get(schema::catalog_version(version), Read::Consistent).await?
+            && self.stored(version).await?.is_some_and(|current| current.says_the_same(&item))
         {
-            let current: CatalogItem = items::read("catalog", item)?;
-            if current.text == text && current.prices == *prices {
-                return Ok(version);
-            }
+            return Ok(version);
         }
-        let version = self.store_version(head.map_or(1, |head| head.version + 1), text, prices, now).await?;
+        let version = self.store_version(head.map_or(1, |head| head.version + 1), &item).await?;
         for (sold, price) in prices {
             let unknown = |_| StoreError::Refused(format!("`{sold}` is not what a price sells"));
             let Sold { item, currency } = sold.parse().map_err(unknown)?;
@@ -139,24 +138,20 @@ impl Catalogs {
 
     /// Stores it under the first free number. A publication that was interrupted leaves its number behind:
     /// the same catalog takes it over, another one goes on to the next.
-    async fn store_version(
-        &self,
-        first: u32,
-        text: &str,
-        prices: &BTreeMap<String, PriceId>,
-        now: Time,
-    ) -> Result<u32, StoreError> {
-        let item = CatalogItem { text: text.to_owned(), prices: prices.clone(), at: now };
+    async fn store_version(&self, first: u32, item: &CatalogItem) -> Result<u32, StoreError> {
         let mut version = first;
-        while !self.store.put_new(items::keyed(schema::catalog_version(version), &item)).await? {
-            let stored = self.store.get(schema::catalog_version(version), Read::Consistent).await?;
-            let stored: Option<CatalogItem> = stored.map(|item| items::read("catalog", item)).transpose()?;
-            if stored.is_some_and(|stored| stored.text == item.text && stored.prices == item.prices) {
+        while !self.store.put_new(items::keyed(schema::catalog_version(version), item)).await? {
+            if self.stored(version).await?.is_some_and(|stored| stored.says_the_same(item)) {
                 break;
             }
             version += 1;
         }
         Ok(version)
+    }
+
+    async fn stored(&self, version: u32) -> Result<Option<CatalogItem>, StoreError> {
+        let item = self.store.get(schema::catalog_version(version), Read::Consistent).await?;
+        Ok(item.map(|item| items::read("catalog", item)).transpose()?)
     }
 
     async fn head(&self) -> Result<Arc<Published>, StoreError> {

@@ -3,6 +3,7 @@
 
 pub mod grants;
 mod payments;
+mod unclaimed;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,11 +19,12 @@ use domain::item::Item as Sold;
 use domain::lot::{Lot, LotId, Source};
 use domain::money::{Currency, Money, Tokens};
 use domain::privacy::EmailMark;
-use domain::subscription::{Granted, Opening, Period, Seen, Status, Subscription};
+use domain::subscription::{Granted, Opening, Period, Scheduled, Seen, Status, Subscription, Terms};
 use domain::time::Time;
 use serde::{Deserialize, Serialize};
 
 pub use payments::{from_attempt, from_payment, from_references, to_payment, to_record, to_references};
+pub use unclaimed::{from_claim, from_unclaimed, to_unclaimed};
 
 use crate::schema::{self, Key};
 
@@ -34,7 +36,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub struct BadItem(pub(crate) String);
 
 /// The format that this code writes. A newer one stops an old function instead of losing what it does not know.
-const ACCOUNT_FORMAT: u32 = 3;
+const ACCOUNT_FORMAT: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct AccountItem {
@@ -59,6 +61,8 @@ struct AccountItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claimed: Option<EmailMark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    tried: Option<SubscriptionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     closed: Option<Time>,
 }
 
@@ -66,8 +70,23 @@ struct AccountItem {
 type HoldTuple = (HoldId, Time, Vec<LotTuple>, Tokens);
 type LotTuple = (LotId, Source, Tokens, Option<Time>, Time);
 type OpeningTuple = (String, PlanId, Cause, Time);
-/// What it is, how it stands, when, and what the books count for it.
-type SubscriptionTuple = (WhatTuple, Status, WhenTuple, CountedTuple);
+/// What it is, how it stands, when, and what the books count for it; and what few subscriptions have, if this one does.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum SubscriptionTuple {
+    More(WhatTuple, Status, WhenTuple, CountedTuple, MoreItem),
+    Plain(WhatTuple, Status, WhenTuple, CountedTuple),
+}
+
+#[derive(Serialize, Deserialize)]
+struct MoreItem {
+    quantity: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<Scheduled>,
+    #[serde(default, skip_serializing_if = "Terms::is_usual")]
+    terms: Terms,
+}
+
 type WhatTuple = (SubscriptionId, PlanId, String, u32, Interval, i64, Currency, Option<Allowance>);
 /// Anchor, period, trial's end, when it is to be canceled, when it ended.
 type WhenTuple = (Time, Time, Time, Option<Time>, Option<Time>, Option<Time>);
@@ -91,6 +110,7 @@ pub fn from_account(account: &Account) -> Item {
         holds: account.holds.iter().map(from_hold).collect(),
         debt: account.debt,
         claimed: account.claimed.clone(),
+        tried: account.tried.clone(),
         closed: account.closed,
     };
     keyed(schema::account(&account.user), &item)
@@ -119,6 +139,7 @@ pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
         holds: stored.holds.into_iter().map(to_hold).collect(),
         debt: stored.debt,
         claimed: stored.claimed,
+        tried: stored.tried,
         closed: stored.closed,
     })
 }
@@ -126,10 +147,12 @@ pub fn to_account(user: UserId, item: Item) -> Result<Account, BadItem> {
 /// The oldest that can say it all, so that functions of two deployments may run side by side.
 fn format_of(account: &Account) -> u32 {
     let plain = account.subscriptions.is_empty() && account.openings.is_empty() && account.holds.is_empty();
-    match (account.closed, plain) {
-        (Some(_), _) => ACCOUNT_FORMAT,
-        (None, false) => 2,
-        (None, true) => 1,
+    let unusual = account.subscriptions.iter().any(|held| more(&held.seen).is_some());
+    match () {
+        () if unusual || account.tried.is_some() => ACCOUNT_FORMAT,
+        () if account.closed.is_some() => 3,
+        () if plain => 1,
+        () => 2,
     }
 }
 
@@ -152,15 +175,30 @@ fn to_hold((id, expires_at, parts, unlimited): HoldTuple) -> Hold {
 fn from_subscription(held: &Subscription) -> SubscriptionTuple {
     let seen = held.seen.clone();
     let (amount, currency) = (seen.price.amount_minor, seen.price.currency);
-    (
-        (seen.id, seen.plan, seen.group, seen.catalog, seen.interval, amount, currency, seen.allowance),
-        seen.status,
-        (seen.anchor, seen.period_start, seen.period_end, seen.trial_end, seen.cancel_at, seen.ended_at),
-        (held.paid, held.granted),
-    )
+    let more = more(&seen);
+    let what =
+        (seen.id, seen.plan, seen.group, seen.catalog, seen.interval, amount, currency, seen.allowance);
+    let when =
+        (seen.anchor, seen.period_start, seen.period_end, seen.trial_end, seen.cancel_at, seen.ended_at);
+    let counted = (held.paid, held.granted);
+    match more {
+        Some(more) => SubscriptionTuple::More(what, seen.status, when, counted, more),
+        None => SubscriptionTuple::Plain(what, seen.status, when, counted),
+    }
 }
 
-fn to_subscription((what, status, when, counted): SubscriptionTuple) -> Subscription {
+fn more(seen: &Seen) -> Option<MoreItem> {
+    let Seen { quantity, next, terms, .. } = seen;
+    let is_plain = *quantity == 1 && next.is_none() && terms.is_usual();
+    (!is_plain).then(|| MoreItem { quantity: *quantity, next: next.clone(), terms: *terms })
+}
+
+fn to_subscription(stored: SubscriptionTuple) -> Subscription {
+    let usual = MoreItem { quantity: 1, next: None, terms: Terms::default() };
+    let (what, status, when, counted, MoreItem { quantity, next, terms }) = match stored {
+        SubscriptionTuple::More(what, status, when, counted, more) => (what, status, when, counted, more),
+        SubscriptionTuple::Plain(what, status, when, counted) => (what, status, when, counted, usual),
+    };
     let (id, plan, group, catalog, interval, amount_minor, currency, allowance) = what;
     let (anchor, period_start, period_end, trial_end, cancel_at, ended_at) = when;
     let (paid, granted) = counted;
@@ -179,6 +217,9 @@ fn to_subscription((what, status, when, counted): SubscriptionTuple) -> Subscrip
         cancel_at,
         ended_at,
         allowance,
+        quantity,
+        next,
+        terms,
     };
     Subscription { seen, paid, granted }
 }
@@ -247,35 +288,25 @@ pub fn to_result(item: Item) -> Result<String, BadItem> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct UnclaimedItem {
-    object: String,
-    event: String,
-    reason: String,
-    at: Time,
-}
-
-pub fn from_unclaimed(unclaimed: &crate::Unclaimed) -> Item {
-    let item = UnclaimedItem {
-        object: unclaimed.object.clone(),
-        event: unclaimed.event.clone(),
-        reason: unclaimed.reason.to_owned(),
-        at: unclaimed.at,
-    };
-    let index = schema::unclaimed_search(&unclaimed.object, unclaimed.at);
-    indexed(keyed(schema::unclaimed(&unclaimed.object), &item), (schema::GSI2_PK, schema::GSI2_SK), index)
-}
-
-#[derive(Serialize, Deserialize)]
 pub struct HeadItem {
     pub version: u32,
 }
 
-/// A published catalog as its author wrote it, with the Stripe prices it was published with.
+/// A published catalog as its author wrote it, with what stands for it in Stripe.
 #[derive(Serialize, Deserialize)]
 pub struct CatalogItem {
     pub text: String,
     pub prices: BTreeMap<String, PriceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal: Option<String>,
     pub at: Time,
+}
+
+impl CatalogItem {
+    /// Whether it is the same publication, whenever that was.
+    pub fn says_the_same(&self, other: &CatalogItem) -> bool {
+        (&self.text, &self.prices, &self.portal) == (&other.text, &other.prices, &other.portal)
+    }
 }
 
 /// What a Stripe price sells. Never rewritten.

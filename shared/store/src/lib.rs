@@ -16,6 +16,8 @@ mod payments;
 mod pointers;
 pub mod proof;
 pub mod schema;
+mod trials;
+mod unclaimed;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -47,8 +49,9 @@ pub use journal::{Page, Wanted};
 pub use meter::{Meter, Spent};
 pub use observe::Observed;
 pub use payments::{Month, PaymentCursor, PaymentFilter, PaymentPage};
-pub use pointers::{Pointed, Unclaimed, WebhookAudit};
+pub use pointers::{Pointed, WebhookAudit};
 use schema::Key;
+pub use unclaimed::{Claim, Unclaimed, UnclaimedCursor, UnclaimedPage};
 pub use words::{Note, Words};
 
 /// How long writers contend on an HTTP request before they answer 503.

@@ -1,4 +1,4 @@
-//! Items beside the ledger: who a Stripe customer is, what Stripe made for a cause, what nobody owns, what came in.
+//! Items beside the ledger: who a Stripe customer is, what Stripe made for a cause, what came in.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use domain::cause::Cause;
@@ -9,15 +9,6 @@ use crate::apply::{Contention, refusal_of_transaction};
 use crate::grants::failed_conditions;
 use crate::items::{self, Item};
 use crate::{Read, Store, StoreError, schema};
-
-/// Something paid or made in Stripe that no user of ours owns. Kept until an operator attaches it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unclaimed {
-    pub object: String,
-    pub event: String,
-    pub reason: &'static str,
-    pub at: Time,
-}
 
 /// What became of one webhook event: for people to look at, never a guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +36,12 @@ impl Store {
     pub async fn customer_owner(&self, customer: &CustomerId) -> Result<Option<UserId>, StoreError> {
         let item = self.get(schema::customer(customer), Read::Consistent).await?;
         Ok(item.map(items::to_customer_owner).transpose()?)
+    }
+
+    /// The Stripe customer that was made for a user. Their account learns of it only when they first buy.
+    pub async fn linked_customer(&self, user: &UserId) -> Result<Option<CustomerId>, StoreError> {
+        let links = self.under(schema::partition_of(user), schema::CUSTOMERS, Read::Consistent).await?;
+        Ok(links.iter().find_map(schema::linked_customer))
     }
 
     /// Remembers whose customer it is; the first to say so is right.
@@ -89,11 +86,6 @@ impl Store {
     /// Records what Stripe made for a cause, once.
     pub async fn put_result(&self, cause: &Cause, id: &str) -> Result<(), StoreError> {
         self.put_new(items::from_result(schema::result(cause), id)).await.map(drop)
-    }
-
-    /// Keeps what nobody owns, once. `true` means that it is new.
-    pub async fn put_unclaimed(&self, unclaimed: &Unclaimed) -> Result<bool, StoreError> {
-        self.put_new(items::from_unclaimed(unclaimed)).await
     }
 
     /// Notes what became of an event, and how often it was tried.

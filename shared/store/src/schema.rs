@@ -17,6 +17,7 @@
 //! | Bulk job         | `J#<job>`      | `J`         | (erasable, as are its rows)                       |
 //! | Bulk progress    | `J#<job>`      | `P`         |                                                   |
 //! | Bulk rows        | `J#<job>`      | `R#<fp>#<n>`| (`fp` is of the request)                          |
+//! | Trial            | `T#<mark>`     | `T`         | (whose it was, by a keyed email or a card)        |
 //! | Unclaimed        | `Z#<object>`   | `Z`         | GSI2 `UNCLAIMED#<shard>` / time                   |
 //! | Webhook audit    | `W#<evt_…>`    | `W`         | (expires by `ttl`)                                |
 //! | Catalog head     | `K`            | `HEAD`      |                                                   |
@@ -44,6 +45,7 @@ use domain::payment::PaymentStatus;
 use domain::privacy::KeyedHash;
 use domain::request::RequestHash;
 use domain::time::Time;
+use domain::trial::TrialMark;
 
 pub const PK: &str = "PK";
 pub const SK: &str = "SK";
@@ -148,6 +150,11 @@ pub fn customer_link(user: &UserId, customer: &CustomerId) -> Key {
     key(partition_of(user), format!("{CUSTOMERS}{customer}"))
 }
 
+/// The customer that a link leads to.
+pub fn linked_customer(key: &HashMap<String, AttributeValue>) -> Option<CustomerId> {
+    CustomerId::parse(key.get(SK)?.as_s().ok()?.strip_prefix(CUSTOMERS)?).ok()
+}
+
 /// What the sort keys of links to customers begin with.
 pub const CUSTOMERS: &str = "C#";
 
@@ -184,13 +191,27 @@ pub fn customer(customer: &CustomerId) -> Key {
     key(format!("C#{customer}"), "P")
 }
 
+pub fn trial(mark: &TrialMark) -> Key {
+    key(format!("T#{mark}"), "T")
+}
+
 pub fn unclaimed(object: &str) -> Key {
     key(format!("Z#{}", escaped(object)), "Z")
 }
 
 /// Where operators find what nobody owns.
 pub fn unclaimed_search(object: &str, at: Time) -> Key {
-    key(format!("UNCLAIMED#{}", shard_of(object)), instant(at))
+    key(unclaimed_filed(shard_of(object)), instant(at))
+}
+
+/// One shard of what nobody owns.
+pub fn unclaimed_filed(shard: u32) -> String {
+    format!("UNCLAIMED#{shard}")
+}
+
+/// What an unclaimed record is of.
+pub fn unclaimed_of(key: &HashMap<String, AttributeValue>) -> Option<String> {
+    unescaped(key.get(PK)?.as_s().ok()?.strip_prefix("Z#")?).ok()
 }
 
 pub fn audit(event: &EventId) -> Key {
@@ -273,6 +294,8 @@ mod tests {
             job_progress(&job_id),
             job_rows(&job_id, &RequestHash::of(Operation::Grant, &[], &serde_json::json!({})), 7),
             customer(&CustomerId::parse("cus_1").unwrap()),
+            trial(&TrialMark::email(&hash)),
+            trial(&TrialMark::card("fingerprint")),
             unclaimed("cs_1"),
             unclaimed_search("cs_1", at),
             audit(&EventId::parse("evt_1").unwrap()),
@@ -313,6 +336,8 @@ mod tests {
                 "J#job_1 / P",
                 "J#job_1 / R#J6wcOaCPFUuTxGt-TUg_BBn6MB11km3i0g9mI0w7CNQ#0007",
                 "C#cus_1 / P",
+                "T#email:1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / T",
+                "T#card:IQ / T",
                 "Z#cs_1 / Z",
                 "UNCLAIMED#2 / 0001790769600000",
                 "W#evt_1 / W",

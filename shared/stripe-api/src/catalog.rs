@@ -154,10 +154,6 @@ impl Stripe {
         price_id(&created.map_err(|error| error.about(PRICE))?)
     }
 
-    fn ours(&self, envelope: &Envelope) -> Envelope {
-        Envelope { stack: Some(self.stack().to_owned()), ..envelope.clone() }
-    }
-
     /// All that is sent is in the key: Stripe refuses a key that returns with other parameters.
     fn key_for(&self, what: &str, parts: &[&str], envelope: &Envelope) -> RequestStrategy {
         let pairs = envelope.pairs();

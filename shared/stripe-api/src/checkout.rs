@@ -2,22 +2,28 @@
 
 use domain::ids::{CheckoutId, CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId};
 use domain::item::Item;
-use domain::payment::{Envelope, Payment};
+use domain::payment::{AttemptOutcome, Envelope, Payment};
 use domain::time::Time;
 use stripe::StripeRequest;
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentIntentData,
-    CreateCheckoutSessionSubscriptionData, ExpireCheckoutSession, ListCheckoutSession,
-    RetrieveCheckoutSession,
+    CreateCheckoutSession, CreateCheckoutSessionAutomaticTax, CreateCheckoutSessionCustomerUpdate,
+    CreateCheckoutSessionCustomerUpdateAddress, CreateCheckoutSessionCustomerUpdateName,
+    CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentIntentData,
+    CreateCheckoutSessionPaymentMethodCollection, CreateCheckoutSessionSubscriptionData,
+    CreateCheckoutSessionSubscriptionDataTrialSettings,
+    CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior,
+    CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehaviorMissingPaymentMethod, ExpireCheckoutSession,
+    ListCheckoutSession, RetrieveCheckoutSession,
 };
 use stripe_shared::{
-    CheckoutSession, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus,
+    CheckoutSession, CheckoutSessionBillingAddressCollection, CheckoutSessionMode,
+    CheckoutSessionPaymentStatus, CheckoutSessionStatus,
 };
 use stripe_types::RangeQueryTs;
 
 use crate::error::StripeError;
-use crate::idempotency::keyed;
-use crate::{Stripe, metadata, money, paging};
+use crate::idempotency::{keyed, keyed_once};
+use crate::{Stripe, metadata, money, paging, payment, words};
 
 const SESSION: &str = "checkout.session";
 const PAGE: i64 = 100;
@@ -28,8 +34,20 @@ const PAGE: i64 = 100;
 pub struct CheckoutOrder {
     pub customer: CustomerId,
     pub price: PriceId,
-    /// A plan is had once, whatever this says.
+    /// Of a package.
     pub quantity: u32,
+    /// Of a plan.
+    pub seats: u32,
+    /// How long a plan may be tried; none at all where it is zero.
+    pub trial_days: u32,
+    /// Whether a way to pay has to be left for a trial. One that ends without any is paused.
+    pub trial_needs_method: bool,
+    /// In Stripe's words, such as `sepa_debit`; what the account offers where there are none.
+    pub payment_methods: Vec<String>,
+    pub automatic_tax: bool,
+    /// The buyer's billing address, kept with the customer.
+    pub collect_address: bool,
+    pub promotion_codes: bool,
     pub expires_at: Time,
     pub success_url: String,
     pub cancel_url: String,
@@ -52,6 +70,8 @@ pub struct Session {
     pub request: Option<String>,
     /// The money of a one-off sale, once it has arrived. What a subscription cost its invoices tell.
     pub payment: Option<Payment>,
+    /// Why the money of a one-off sale, which was under way, did not arrive. Told of a session that is looked at by itself.
+    pub failure: Option<String>,
     /// What a sold plan became, once the buyer is done.
     pub subscription: Option<SubscriptionId>,
     /// A sold plan's first invoice.
@@ -80,7 +100,9 @@ impl Stripe {
 
     /// `None` if this account has no such session.
     pub async fn session(&self, id: &CheckoutId) -> Result<Option<Session>, StripeError> {
-        match RetrieveCheckoutSession::new(id.as_str()).send(&self.call(SESSION)).await {
+        // A session that is paid by a bank never says that the bank refused; its intent does.
+        let request = RetrieveCheckoutSession::new(id.as_str()).expand(["payment_intent".to_owned()]);
+        match request.send(&self.call(SESSION)).await {
             Ok(session) => read(session).map(Some),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.about(SESSION)),
@@ -103,11 +125,10 @@ impl Stripe {
 
     /// Closes a session, so that nobody pays it any more. One that is closed already answers as it is.
     pub async fn expire_checkout(&self, id: &CheckoutId) -> Result<Session, StripeError> {
-        // A key for this call alone: what was refused while the buyer was paying may be granted once that failed.
-        let call = fastrand::u128(..).to_string();
+        // What was refused while the buyer was paying may be granted once that failed.
         let expired = ExpireCheckoutSession::new(id.as_str())
             .customize()
-            .request_strategy(keyed(self.stack(), "expire", &[id.as_str(), &call]))
+            .request_strategy(keyed_once(self.stack(), "expire"))
             .send(&self.call(SESSION))
             .await;
         let refusal = match expired {
@@ -123,14 +144,11 @@ impl Stripe {
     }
 
     fn new_session(&self, order: &CheckoutOrder) -> CreateCheckoutSession {
-        let envelope = Envelope { stack: Some(self.stack().to_owned()), ..order.envelope.clone() };
-        let mut metadata = metadata::pairs(&envelope);
-        metadata.insert(metadata::REQUEST.to_owned(), order.request.clone());
-
+        let metadata = self.metadata(&order.envelope, &order.request);
         let is_plan = matches!(order.envelope.item, Some(Item::Plan { .. }));
         let mut line = CreateCheckoutSessionLineItems::new();
         line.price = Some(order.price.to_string());
-        line.quantity = Some(if is_plan { 1 } else { order.quantity.into() });
+        line.quantity = Some(if is_plan { order.seats } else { order.quantity }.into());
 
         let request = CreateCheckoutSession::new()
             .customer(order.customer.as_str())
@@ -139,17 +157,65 @@ impl Stripe {
             .expires_at(order.expires_at.seconds())
             .success_url(order.success_url.as_str())
             .cancel_url(order.cancel_url.as_str());
+        let request = order.collecting(request);
 
         // What the session makes carries the same, so that whichever is heard of first tells the same story.
         if is_plan {
             let mut subscription = CreateCheckoutSessionSubscriptionData::new();
             subscription.metadata = Some(metadata);
-            request.mode(CheckoutSessionMode::Subscription).subscription_data(subscription)
+            order.trying(request.mode(CheckoutSessionMode::Subscription), subscription)
         } else {
             let mut intent = CreateCheckoutSessionPaymentIntentData::new();
             intent.metadata = Some(metadata);
             request.mode(CheckoutSessionMode::Payment).payment_intent_data(intent)
         }
+    }
+}
+
+/// Whatever an order does not ask for is not sent, so that it goes on to be the request that it was.
+impl CheckoutOrder {
+    /// What the page asks of the buyer beside the money.
+    fn collecting(&self, mut request: CreateCheckoutSession) -> CreateCheckoutSession {
+        if !self.payment_methods.is_empty() {
+            request = request.allowed_payment_method_types(words::read(&self.payment_methods));
+        }
+        if self.automatic_tax {
+            request = request.automatic_tax(CreateCheckoutSessionAutomaticTax::new(true));
+        }
+        if self.collect_address {
+            request = request.billing_address_collection(CheckoutSessionBillingAddressCollection::Required);
+        }
+        if self.automatic_tax || self.collect_address {
+            let mut kept = CreateCheckoutSessionCustomerUpdate::new();
+            kept.address = Some(CreateCheckoutSessionCustomerUpdateAddress::Auto);
+            kept.name = Some(CreateCheckoutSessionCustomerUpdateName::Auto);
+            request = request.customer_update(kept);
+        }
+        if self.promotion_codes {
+            request = request.allow_promotion_codes(true);
+        }
+        request
+    }
+
+    fn trying(
+        &self,
+        request: CreateCheckoutSession,
+        mut subscription: CreateCheckoutSessionSubscriptionData,
+    ) -> CreateCheckoutSession {
+        use CreateCheckoutSessionSubscriptionDataTrialSettings as Settings;
+        use CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior as End;
+        use CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehaviorMissingPaymentMethod as Missing;
+        if self.trial_days == 0 {
+            return request.subscription_data(subscription);
+        }
+        subscription.trial_period_days = Some(self.trial_days);
+        if self.trial_needs_method {
+            return request.subscription_data(subscription);
+        }
+        subscription.trial_settings = Some(Settings::new(End::new(Missing::Pause)));
+        request
+            .subscription_data(subscription)
+            .payment_method_collection(CreateCheckoutSessionPaymentMethodCollection::IfRequired)
     }
 }
 
@@ -165,6 +231,7 @@ fn read(session: CheckoutSession) -> Result<Session, StripeError> {
         }
         _ => None,
     };
+    let failure = failure(&session, status);
     let subscription = session.subscription.as_ref().map(|made| SubscriptionId::parse(made.id().as_str()));
     let invoice =
         session.invoice.as_ref().and_then(|made| InvoiceId::parse(made.id().as_ref()?.as_str()).ok());
@@ -177,6 +244,7 @@ fn read(session: CheckoutSession) -> Result<Session, StripeError> {
         envelope,
         request: session.metadata.and_then(|mut metadata| metadata.remove(metadata::REQUEST)),
         payment,
+        failure,
         subscription: subscription.transpose().map_err(|bad| unreadable(bad.to_string()))?,
         invoice,
         url: session.url,
@@ -196,6 +264,15 @@ fn status(session: &CheckoutSession) -> Result<SessionStatus, StripeError> {
             let status = status.as_ref().map_or("none", |status| status.as_str());
             Err(unreadable(format!("status {status}, payment_status {}", paid.as_str())))
         }
+    }
+}
+
+/// Of a session whose money was under way, and of which the intent is at hand.
+fn failure(session: &CheckoutSession, status: SessionStatus) -> Option<String> {
+    let intent = session.payment_intent.as_ref()?.as_object()?;
+    match payment::outcome(intent) {
+        AttemptOutcome::Failed(reason) if status == SessionStatus::Processing => Some(reason),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::StripeError;
 use crate::idempotency::keyed;
 use crate::{Stripe, metadata};
 
-const CUSTOMER: &str = "customer";
+pub(crate) const CUSTOMER: &str = "customer";
 
 impl Stripe {
     /// Makes the user's customer. Sends metadata only: name and email are Checkout's to ask for.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use domain::ids::PaymentId;
 use stripe_client_core::StripeClientErr;
 
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,8 @@ pub struct Refusal {
     pub decline_code: Option<String>,
     pub param: Option<String>,
     pub message: Option<String>,
+    /// The intent that could not be paid: it exists all the same.
+    pub payment: Option<PaymentId>,
     pub request_id: Option<String>,
 }
 
@@ -45,6 +48,16 @@ impl StripeError {
     pub fn code(&self) -> Option<&str> {
         match self {
             StripeError::Refused(refusal) => refusal.code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Why a payment was declined, in the bank's word, else in Stripe's. `None` for any other error.
+    pub fn decline(&self) -> Option<&str> {
+        match self {
+            StripeError::Refused(refusal) if refusal.status == 402 => {
+                refusal.decline_code.as_deref().or(refusal.code.as_deref())
+            }
             _ => None,
         }
     }

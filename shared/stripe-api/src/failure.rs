@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::ids::PaymentId;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -118,6 +119,8 @@ struct ErrorDetail {
     decline_code: Option<String>,
     param: Option<String>,
     message: Option<String>,
+    #[serde(default)]
+    payment_intent: serde_json::Value,
 }
 
 /// Read leniently: whatever the body is, the status alone is a refusal.
@@ -129,6 +132,7 @@ fn refusal(status: StatusCode, body: &Bytes, request_id: Option<String>) -> Refu
         code: detail.code,
         decline_code: detail.decline_code,
         param: detail.param,
+        payment: detail.payment_intent["id"].as_str().and_then(|id| PaymentId::parse(id).ok()),
         message: detail.message.map(|message| message.chars().take(MESSAGE_LIMIT).collect()),
         request_id,
     }

@@ -17,6 +17,12 @@ pub(crate) fn keyed(stack: &str, what: &str, parts: &[&str]) -> RequestStrategy 
     RequestStrategy::Idempotent(key)
 }
 
+/// A key for one call alone, so that the transport may repeat it. For what can be done twice without harm,
+/// and must not be answered with what was true when it was done before.
+pub(crate) fn keyed_once(stack: &str, what: &str) -> RequestStrategy {
+    keyed(stack, what, &[&fastrand::u128(..).to_string()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use stripe_shared::{Invoice, InvoiceLineItem, InvoicePayment, InvoiceStatus};
 use crate::error::StripeError;
 use crate::{Stripe, money, paging};
 
-const INVOICE: &str = "invoice";
+pub(crate) const INVOICE: &str = "invoice";
 const INVOICE_PAYMENT: &str = "invoice_payment";
 /// Each invoice brings its lines along, so a full page of a hundred could outgrow what we read.
 const PAGE: i64 = 50;
@@ -42,9 +42,7 @@ impl Stripe {
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error.about(INVOICE)),
         };
-        let details = found.parent.and_then(|parent| parent.subscription_details);
-        let subscription = details.map(|details| SubscriptionId::parse(details.subscription.id().as_str()));
-        subscription.transpose().map_err(unreadable)
+        subscription_of(&found)
     }
 
     /// The invoice that an intent paid, or a part of it, if it is an invoice's.
@@ -85,6 +83,12 @@ impl Stripe {
     }
 }
 
+pub(crate) fn subscription_of(invoice: &Invoice) -> Result<Option<SubscriptionId>, StripeError> {
+    let details = invoice.parent.as_ref().and_then(|parent| parent.subscription_details.as_ref());
+    let subscription = details.map(|details| SubscriptionId::parse(details.subscription.id().as_str()));
+    subscription.transpose().map_err(unreadable)
+}
+
 /// Whether a line charges for a stretch of the subscription. A credit for unused time does not:
 /// the end of what was given back would pass for the end of what was paid.
 fn is_billed(line: &InvoiceLineItem, subscription: &SubscriptionId) -> bool {
@@ -99,13 +103,25 @@ fn is_billed(line: &InvoiceLineItem, subscription: &SubscriptionId) -> bool {
 
 fn line(line: &InvoiceLineItem) -> InvoiceLine {
     let pricing = line.pricing.as_ref().and_then(|pricing| pricing.price_details.as_ref());
-    let details = line.parent.as_ref().and_then(|parent| parent.subscription_item_details.as_ref());
-    let at = Time::from_seconds;
     InvoiceLine {
         price: pricing.and_then(|details| PriceId::parse(details.price.id().as_str()).ok()),
-        period: Period { start: at(line.period.start), end: at(line.period.end) },
-        proration: details.is_some_and(|details| details.proration),
+        // A fraction of something metered has no whole number of it.
+        quantity: line.quantity.map_or(1, |quantity| u32::try_from(quantity).unwrap_or(u32::MAX)),
+        period: period(line),
+        proration: is_proration(line),
     }
+}
+
+pub(crate) fn period(line: &InvoiceLineItem) -> Period {
+    let at = Time::from_seconds;
+    Period { start: at(line.period.start), end: at(line.period.end) }
+}
+
+/// Whether a line comes of a change in mid-period. One that waited for its invoice says so as an item of it.
+pub(crate) fn is_proration(line: &InvoiceLineItem) -> bool {
+    let Some(parent) = &line.parent else { return false };
+    parent.subscription_item_details.as_ref().is_some_and(|details| details.proration)
+        || parent.invoice_item_details.as_ref().is_some_and(|details| details.proration)
 }
 
 /// How much each intent paid, should one have paid in parts.

@@ -8,20 +8,41 @@ use stripe_core::payment_intent::RetrievePaymentIntent;
 use stripe_shared::{ApiErrors, PaymentIntent, PaymentIntentStatus};
 
 use crate::error::StripeError;
-use crate::{Stripe, metadata, money};
+use crate::{ClientSecret, Stripe, metadata, money};
 
-const INTENT: &str = "payment_intent";
+pub(crate) const INTENT: &str = "payment_intent";
 
 /// What is to be paid, and what became of that so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     pub id: PaymentId,
     pub envelope: Envelope,
+    /// Which request of ours made it.
+    pub request: Option<String>,
     pub customer: Option<CustomerId>,
     /// To be paid.
     pub amount: Money,
     pub created: Time,
+    pub status: IntentStatus,
+    /// What that comes to.
     pub state: IntentState,
+    /// What the app confirms it with.
+    pub client_secret: Option<ClientSecret>,
+}
+
+/// Stripe's status, or that it is one invented after this was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntentStatus {
+    RequiresMethod,
+    RequiresConfirmation,
+    /// Its buyer has to do something, such as to answer their bank.
+    RequiresAction,
+    RequiresCapture,
+    /// The bank takes its time.
+    Processing,
+    Succeeded,
+    Canceled,
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +55,7 @@ impl Stripe {
     /// An intent as it is now; `None` if this account has none of that id.
     pub async fn intent(&self, id: &PaymentId) -> Result<Option<Intent>, StripeError> {
         match RetrievePaymentIntent::new(id.as_str()).send(&self.call(INTENT)).await {
-            Ok(found) => read(id, found).map(Some),
+            Ok(found) => read(found).map(Some),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.about(INTENT)),
         }
@@ -51,16 +72,17 @@ impl Stripe {
     }
 }
 
-fn read(id: &PaymentId, found: PaymentIntent) -> Result<Intent, StripeError> {
-    let money = |amount_minor| {
-        let read = money::read(amount_minor, &found.currency);
-        read.map_err(|bad| StripeError::malformed(INTENT, bad.to_string()))
-    };
+pub(crate) fn read(found: PaymentIntent) -> Result<Intent, StripeError> {
+    let malformed = |problem: String| StripeError::malformed(INTENT, problem);
+    let money =
+        |amount_minor| money::read(amount_minor, &found.currency).map_err(|bad| malformed(bad.to_string()));
+    let id = PaymentId::parse(found.id.as_str()).map_err(|bad| malformed(bad.to_string()))?;
     let envelope = metadata::envelope(&found.metadata);
     let customer =
         found.customer.as_ref().and_then(|customer| CustomerId::parse(customer.id().as_str()).ok());
-    let state = match found.status {
-        PaymentIntentStatus::Succeeded => IntentState::Succeeded(Payment {
+    let status = IntentStatus::of(&found.status);
+    let state = match status {
+        IntentStatus::Succeeded => IntentState::Succeeded(Payment {
             id: id.clone(),
             customer: customer.clone(),
             paid: money(found.amount_received)?,
@@ -68,12 +90,50 @@ fn read(id: &PaymentId, found: PaymentIntent) -> Result<Intent, StripeError> {
         }),
         _ => IntentState::Unpaid(outcome(&found)),
     };
-    let (amount, created) = (money(found.amount)?, Time::from_seconds(found.created));
-    Ok(Intent { id: id.clone(), envelope, customer, amount, created, state })
+    Ok(Intent {
+        id,
+        envelope,
+        request: found.metadata.get(metadata::REQUEST).cloned(),
+        customer,
+        amount: money(found.amount)?,
+        created: Time::from_seconds(found.created),
+        status,
+        state,
+        client_secret: found.client_secret.map(ClientSecret::new),
+    })
+}
+
+impl IntentStatus {
+    fn of(found: &PaymentIntentStatus) -> IntentStatus {
+        match found {
+            PaymentIntentStatus::RequiresPaymentMethod => IntentStatus::RequiresMethod,
+            PaymentIntentStatus::RequiresConfirmation => IntentStatus::RequiresConfirmation,
+            PaymentIntentStatus::RequiresAction => IntentStatus::RequiresAction,
+            PaymentIntentStatus::RequiresCapture => IntentStatus::RequiresCapture,
+            PaymentIntentStatus::Processing => IntentStatus::Processing,
+            PaymentIntentStatus::Succeeded => IntentStatus::Succeeded,
+            PaymentIntentStatus::Canceled => IntentStatus::Canceled,
+            _ => IntentStatus::Unknown,
+        }
+    }
+
+    /// In Stripe's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            IntentStatus::RequiresMethod => "requires_payment_method",
+            IntentStatus::RequiresConfirmation => "requires_confirmation",
+            IntentStatus::RequiresAction => "requires_action",
+            IntentStatus::RequiresCapture => "requires_capture",
+            IntentStatus::Processing => "processing",
+            IntentStatus::Succeeded => "succeeded",
+            IntentStatus::Canceled => "canceled",
+            IntentStatus::Unknown => "unknown",
+        }
+    }
 }
 
 /// Of an intent that has not succeeded. Whatever waits for somebody may still be paid.
-fn outcome(found: &PaymentIntent) -> AttemptOutcome {
+pub(crate) fn outcome(found: &PaymentIntent) -> AttemptOutcome {
     match (&found.status, &found.last_payment_error) {
         (PaymentIntentStatus::Canceled, _) => {
             let reason = found.cancellation_reason.as_ref().map_or("canceled", |reason| reason.as_str());
@@ -87,7 +147,7 @@ fn outcome(found: &PaymentIntent) -> AttemptOutcome {
 }
 
 /// The bank's word, else Stripe's.
-fn reason(error: &ApiErrors) -> &str {
+pub(crate) fn reason(error: &ApiErrors) -> &str {
     let code = || error.code.as_ref().map(|code| code.as_str());
     error.decline_code.as_deref().or_else(code).unwrap_or(error.type_.as_str())
 }

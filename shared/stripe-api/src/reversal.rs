@@ -1,7 +1,5 @@
 //! Refunds and disputes: how much of a payment is taken back, and giving it back.
 
-use std::collections::HashMap;
-
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::payment::{Envelope, RefundReason};
@@ -11,12 +9,14 @@ use stripe_core::refund::{CreateRefund, CreateRefundReason, ListRefund, Retrieve
 use stripe_shared::{Dispute, DisputeStatus};
 
 use crate::error::StripeError;
-use crate::idempotency::keyed;
+use crate::idempotency::{keyed, keyed_once};
 use crate::{Stripe, metadata, money, paging};
 
 const REFUND: &str = "refund";
 const DISPUTE: &str = "dispute";
 const PAGE: i64 = 100;
+/// Stripe's code for a payment of which nothing is left.
+const ALREADY_REFUNDED: &str = "charge_already_refunded";
 
 /// How much of a payment is taken back. The two may overlap, and come to more than was paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,10 +75,8 @@ impl Stripe {
     }
 
     pub async fn create_refund(&self, order: &RefundOrder, key: &str) -> Result<Refund, StripeError> {
-        let envelope = Envelope { stack: Some(self.stack().to_owned()), ..Envelope::default() };
-        let mut metadata: HashMap<String, String> = metadata::pairs(&envelope);
+        let mut metadata = self.metadata(&Envelope::default(), &order.request);
         metadata.insert(metadata::OPERATOR.to_owned(), order.operator.clone());
-        metadata.insert(metadata::REQUEST.to_owned(), order.request.clone());
         let mut request = CreateRefund::new()
             .payment_intent(order.payment.as_str())
             .amount(order.amount_minor)
@@ -92,6 +90,25 @@ impl Stripe {
             .send(&self.call(REFUND))
             .await;
         read(made.map_err(|error| error.about(REFUND))?)
+    }
+
+    /// Gives back what is left of a payment. That nothing is left is fine, and so is that it was for free: asked twice,
+    /// it is given back once.
+    pub async fn refund_whole(&self, payment: &PaymentId) -> Result<(), StripeError> {
+        if !payment.as_str().starts_with("pi_") {
+            return Ok(());
+        }
+        let made = CreateRefund::new()
+            .payment_intent(payment.as_str())
+            .metadata(metadata::pairs(&self.ours(&Envelope::default())))
+            .customize()
+            .request_strategy(keyed_once(self.stack(), "refund-whole"))
+            .send(&self.call(REFUND))
+            .await;
+        match made {
+            Err(error) if error.code() == Some(ALREADY_REFUNDED) => Ok(()),
+            made => made.map(drop).map_err(|error| error.about(REFUND)),
+        }
     }
 
     /// `None` if this account has no such refund.

@@ -1,19 +1,26 @@
 //! Subscriptions as Stripe tells of them now.
 
-use domain::ids::{CustomerId, PriceId, SubscriptionId};
+use domain::ids::{CustomerId, PaymentMethodId, PriceId, SubscriptionId};
 use domain::item::Interval;
 use domain::money::Money;
 use domain::payment::Envelope;
 use domain::subscription::Status;
 use domain::time::Time;
 use stripe::StripeRequest;
-use stripe_billing::subscription::{CancelSubscription, RetrieveSubscription};
+use stripe_billing::subscription::{
+    CancelSubscription, ListSubscription, ListSubscriptionStatus, RetrieveSubscription,
+};
+use stripe_types::RangeQueryTs;
 
+use crate::ended::EndedFor;
 use crate::error::StripeError;
 use crate::idempotency::keyed;
-use crate::{Stripe, metadata, money};
+use crate::schedule::{self, Next};
+use crate::{Stripe, metadata, money, paging};
 
-const SUBSCRIPTION: &str = "subscription";
+pub(crate) const SUBSCRIPTION: &str = "subscription";
+/// Each brings its items and its schedule along, so a page of a hundred could outgrow what we read.
+const PAGE: i64 = 50;
 
 /// A subscription as Stripe tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,19 +28,33 @@ pub struct Subscription {
     pub id: SubscriptionId,
     pub customer: Option<CustomerId>,
     pub envelope: Envelope,
+    /// Which request of ours made it, or changed it last.
+    pub request: Option<String>,
     pub status: Status,
     pub items: Vec<SubscriptionItem>,
+    pub created: Time,
     /// When it began, which a backdated one did before it was created.
     pub anchor: Time,
+    pub trial_start: Option<Time>,
     pub trial_end: Option<Time>,
     /// When it is going to end, however that was said.
     pub cancel_at: Option<Time>,
     pub ended_at: Option<Time>,
+    /// Stripe's `sub_sched_…`, which decides what it is going to be.
+    pub schedule: Option<String>,
+    /// What that is, if it is another price or quantity than now.
+    pub next: Option<Next>,
+    /// What it is charged to, if that is not the customer's default.
+    pub method: Option<PaymentMethodId>,
+    /// Why we ended it, if it was us.
+    pub ended_for: Option<EndedFor>,
 }
 
 /// One price that a subscription charges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionItem {
+    /// Stripe's `si_…`.
+    pub id: String,
     pub price: PriceId,
     /// `None` for one that no plan has, such as every day or every third month.
     pub interval: Option<Interval>,
@@ -47,11 +68,25 @@ pub struct SubscriptionItem {
 impl Stripe {
     /// `None` if this account has no such subscription.
     pub async fn subscription(&self, id: &SubscriptionId) -> Result<Option<Subscription>, StripeError> {
-        match RetrieveSubscription::new(id.as_str()).send(&self.call(SUBSCRIPTION)).await {
-            Ok(subscription) => read(subscription).map(Some),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error.about(SUBSCRIPTION)),
+        self.retrieved(id, &[schedule::EXPANDED]).await?.map(read).transpose()
+    }
+
+    /// Every subscription of a customer, whatever became of it, newest first.
+    pub async fn customer_subscriptions(
+        &self,
+        customer: &CustomerId,
+        since: Option<Time>,
+    ) -> Result<Vec<Subscription>, StripeError> {
+        let mut list = ListSubscription::new()
+            .customer(customer.as_str())
+            .status(ListSubscriptionStatus::All)
+            .expand([format!("data.{}", schedule::EXPANDED)])
+            .limit(PAGE);
+        if let Some(since) = since {
+            list = list.created(RangeQueryTs::gte(since.seconds()));
         }
+        let found = paging::all(list.paginate(), self.call(SUBSCRIPTION)).await?;
+        found.into_iter().map(read).collect()
     }
 
     /// Ends it at once. One that has ended already answers as it is; `None` if there is no such subscription.
@@ -76,22 +111,46 @@ impl Stripe {
             ended => Ok(ended),
         }
     }
+
+    pub(crate) async fn retrieved(
+        &self,
+        id: &SubscriptionId,
+        expanded: &[&str],
+    ) -> Result<Option<stripe_shared::Subscription>, StripeError> {
+        let expanded: Vec<String> = expanded.iter().map(|&path| path.to_owned()).collect();
+        let request = RetrieveSubscription::new(id.as_str()).expand(expanded);
+        match request.send(&self.call(SUBSCRIPTION)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.about(SUBSCRIPTION)),
+        }
+    }
 }
 
-fn read(found: stripe_shared::Subscription) -> Result<Subscription, StripeError> {
+pub(crate) fn read(found: stripe_shared::Subscription) -> Result<Subscription, StripeError> {
     // A price with a name from before `price_…` that no binding can hold is nobody's plan, and not an error.
     let items: Vec<SubscriptionItem> = found.items.data.iter().filter_map(item).collect();
     let cancel_at = found.cancel_at.map(Time::from_seconds);
     let period_end = items.iter().map(|item| item.period_end).max();
+    let schedule = found.schedule.as_ref();
+    let method = found.default_payment_method.as_ref();
+    let ended_for = EndedFor::read(&found);
     Ok(Subscription {
         id: SubscriptionId::parse(found.id.as_str()).map_err(|bad| unreadable(bad.to_string()))?,
         customer: CustomerId::parse(found.customer.id().as_str()).ok(),
         envelope: metadata::envelope(&found.metadata),
+        request: found.metadata.get(metadata::REQUEST).cloned(),
         status: Status::parse(found.status.as_str()),
+        created: Time::from_seconds(found.created),
         anchor: Time::from_seconds(found.start_date),
+        trial_start: found.trial_start.map(Time::from_seconds),
         trial_end: found.trial_end.map(Time::from_seconds),
         cancel_at: cancel_at.or(period_end.filter(|_| found.cancel_at_period_end)),
         ended_at: found.ended_at.map(Time::from_seconds),
+        schedule: schedule.map(|schedule| schedule.id().to_string()),
+        next: schedule.and_then(|schedule| schedule::next(schedule.as_object()?)),
+        ended_for,
+        method: method.and_then(|method| PaymentMethodId::parse(method.id().as_str()).ok()),
         items,
     })
 }
@@ -100,6 +159,7 @@ fn item(found: &stripe_shared::SubscriptionItem) -> Option<SubscriptionItem> {
     let price = &found.price;
     let every = price.recurring.as_ref().filter(|recurring| recurring.interval_count == 1);
     Some(SubscriptionItem {
+        id: found.id.to_string(),
         price: PriceId::parse(price.id.as_str()).ok()?,
         interval: every.and_then(|recurring| Interval::parse(recurring.interval.as_str())),
         unit: price.unit_amount.and_then(|amount| money::read(amount, &price.currency).ok()),
@@ -110,6 +170,6 @@ fn item(found: &stripe_shared::SubscriptionItem) -> Option<SubscriptionItem> {
     })
 }
 
-fn unreadable(problem: String) -> StripeError {
+pub(crate) fn unreadable(problem: impl Into<String>) -> StripeError {
     StripeError::malformed(SUBSCRIPTION, problem)
 }

@@ -10,8 +10,8 @@ use domain::time::Time;
 use serde_json::Value;
 
 use crate::fields::{
-    Hint, Malformed, created, envelope, hint, intent_id, invoice_id, metadata, money, reference, string,
-    subscription_id, wrong,
+    Hint, Malformed, checkout_id, created, envelope, hint, intent_id, invoice_id, metadata, money, prefixed,
+    reference, string, subscription_id, wrong,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub enum Fact {
     Processing { session: CheckoutId },
     /// A payment made without us: an invoice's, or another application's.
     Stranger,
-    /// A payment may have been begun, failed or given up; what is true of it now has to be fetched.
+    /// A payment may have been begun, failed or given up; what is true of it now has to be fetched. Without a stack
+    /// in the hint it may be an invoice's.
     Attempt { payment: PaymentId, hint: Hint },
     /// What charged the money of a payment, ours or an invoice's: nothing to the books, but to its buyer.
     Charge { payment: PaymentId, charge: ChargeId, receipt_url: Option<String>, hint: Hint },
@@ -40,12 +41,26 @@ pub enum Fact {
     Subscription { id: SubscriptionId, hint: Hint },
     /// The same, of an invoice whose subscription the event does not say.
     Invoice(InvoiceId),
+    /// The same, and what was to pay this invoice did not, or waits for the buyer: that is an attempt to be noted.
+    Declined { invoice: InvoiceId, subscription: Option<SubscriptionId>, hint: Hint },
     /// More or less of a payment may be refunded or disputed than before; how much has to be fetched.
     Reversal { payment: PaymentId },
-    /// A thin event about anything else: it names what changed, and what it is now has to be fetched.
-    Pointer { object: String, id: String },
+    /// A thin event about what leads to one of these; to which has to be fetched.
+    Lead(Lead),
     /// Nothing that the books need.
     Other,
+}
+
+/// What names a payment or a subscription, where the event itself does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    Session(CheckoutId),
+    /// Stripe's `re_…`, or `pyr_…` where no card was charged.
+    Refund(String),
+    /// Stripe's `du_…`, or `dp_…` in earlier years.
+    Dispute(String),
+    /// Stripe's `sub_sched_…`.
+    Schedule(String),
 }
 
 /// A payment, and where it was seen. The payment is the same wherever that was.
@@ -58,13 +73,24 @@ pub struct Sighting {
 /// What an invoice goes through that can change what its subscription gives: it is paid, a payment fails or
 /// waits for the buyer, or it is given up. An invoice that is drafted, finalized or sent gives and takes nothing
 /// yet (one of nothing to pay is paid in the same moment), and an end that follows is the subscription's own event.
-const DECISIVE: [&str; 6] = [
-    "invoice.paid",
-    "invoice.payment_succeeded",
-    "invoice.payment_failed",
-    "invoice.payment_action_required",
-    "invoice.voided",
-    "invoice.marked_uncollectible",
+const DECISIVE: [&str; 4] =
+    ["invoice.paid", "invoice.payment_succeeded", "invoice.voided", "invoice.marked_uncollectible"];
+const DECLINED: [&str; 2] = ["invoice.payment_failed", "invoice.payment_action_required"];
+
+/// What becomes of a session that matters. One that expires gives and takes nothing: a checkout that holds the lock
+/// of a plan's group loses it when the next one asks Stripe, which is right also where no event ever comes.
+const CONCLUSIVE: [&str; 3] = [
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+];
+
+/// What becomes of an invoice's intent that its buyer would want to see. That it was made or paid its invoice tells.
+const TRIED: [&str; 4] = [
+    "payment_intent.payment_failed",
+    "payment_intent.requires_action",
+    "payment_intent.processing",
+    "payment_intent.canceled",
 ];
 
 pub fn decode(body: &str) -> Result<Event, Malformed> {
@@ -88,9 +114,11 @@ fn fact(kind: &str, event: &Value) -> Result<Fact, Malformed> {
         "payment_intent.succeeded" => intent(snapshot(event)?),
         "charge.succeeded" | "charge.updated" => charge(snapshot(event)?),
         "invoice_payment.paid" => invoice_payment(snapshot(event)?),
-        kind if kind.starts_with("payment_intent.") => attempt(snapshot(event)?),
+        kind if kind.starts_with("payment_intent.") => attempt(kind, snapshot(event)?),
         kind if kind.starts_with("customer.subscription.") => subscription(snapshot(event)?),
+        kind if kind.starts_with("subscription_schedule.") => schedule(snapshot(event)?),
         kind if DECISIVE.contains(&kind) => invoice(snapshot(event)?),
+        kind if DECLINED.contains(&kind) => declined(snapshot(event)?),
         kind if is_about_a_reversal(kind) => reversal(snapshot(event)?),
         kind => thin(kind, &event["related_object"]),
     }
@@ -118,8 +146,7 @@ fn failed_session(session: &Value) -> Result<Fact, Malformed> {
 }
 
 fn one_off_sale(session: &Value) -> Result<Fact, Malformed> {
-    let id = string(session, "id")?;
-    let id = CheckoutId::parse(id).map_err(|_| wrong("id", "a checkout id"))?;
+    let id = checkout_id(string(session, "id")?, "id")?;
     match string(session, "payment_status")? {
         "paid" | "no_payment_required" => sale(session, id).map(Fact::Paid),
         "unpaid" => Ok(Fact::Processing { session: id }),
@@ -151,10 +178,12 @@ fn intent(intent: &Value) -> Result<Fact, Malformed> {
     Ok(Fact::Paid(Sighting { payment: payment(intent, id, paid)?, session: None }))
 }
 
-/// Whatever else becomes of an intent is a reason to look.
-fn attempt(intent: &Value) -> Result<Fact, Malformed> {
+/// Whatever else becomes of an intent is a reason to look. An invoice's carries no envelope, but its customer may be
+/// one of ours.
+fn attempt(kind: &str, intent: &Value) -> Result<Fact, Malformed> {
     let hint = hint(&intent["metadata"], &intent["customer"]);
-    if hint.stack.is_none() {
+    let may_be_an_invoices = hint.customer.is_some() && TRIED.contains(&kind);
+    if hint.stack.is_none() && !may_be_an_invoices {
         return Ok(Fact::Stranger);
     }
     Ok(Fact::Attempt { payment: intent_id(string(intent, "id")?, "id")?, hint })
@@ -207,6 +236,26 @@ fn invoice(invoice: &Value) -> Result<Fact, Malformed> {
     pointer(invoice, &details["metadata"], Some(named))
 }
 
+fn declined(declined: &Value) -> Result<Fact, Malformed> {
+    Ok(match invoice(declined)? {
+        Fact::Subscription { id, hint } => {
+            let invoice = invoice_id(string(declined, "id")?, "id")?;
+            Fact::Declined { invoice, subscription: Some(id), hint }
+        }
+        no_subscriptions => no_subscriptions,
+    })
+}
+
+/// What it does to its subscription happens later, or now; one that has let go of it still says which it was.
+fn schedule(schedule: &Value) -> Result<Fact, Malformed> {
+    let held = reference(schedule, "subscription")?;
+    let named = match held {
+        None => reference(schedule, "released_subscription")?,
+        held => held,
+    };
+    pointer(schedule, &schedule["metadata"], named)
+}
+
 /// To the subscription that an object names, with the owner that the object tells of.
 fn pointer(object: &Value, metadata: &Value, named: Option<&str>) -> Result<Fact, Malformed> {
     let Some(named) = named else { return Ok(Fact::Other) };
@@ -236,17 +285,21 @@ fn thin(kind: &str, related: &Value) -> Result<Fact, Malformed> {
     let (Some(object), Some(id)) = (related["type"].as_str(), related["id"].as_str()) else {
         return Ok(Fact::Other);
     };
-    let is_decisive = kind.strip_prefix("v1.").is_some_and(|kind| DECISIVE.contains(&kind));
-    match object {
-        "subscription" => {
-            let id = subscription_id(id, "related_object.id")?;
-            Ok(Fact::Subscription { id, hint: Hint::default() })
+    let at = "related_object.id";
+    let is_one_of = |kinds: &[&str]| kind.strip_prefix("v1.").is_some_and(|kind| kinds.contains(&kind));
+    let (nobody, subscription) = (Hint::default(), None);
+    Ok(match object {
+        "subscription" => Fact::Subscription { id: subscription_id(id, at)?, hint: nobody },
+        "payment_intent" => Fact::Attempt { payment: intent_id(id, at)?, hint: nobody },
+        "invoice" if is_one_of(&DECISIVE) => Fact::Invoice(invoice_id(id, at)?),
+        "invoice" if is_one_of(&DECLINED) => {
+            Fact::Declined { invoice: invoice_id(id, at)?, subscription, hint: nobody }
         }
-        "payment_intent" => {
-            let payment = intent_id(id, "related_object.id")?;
-            Ok(Fact::Attempt { payment, hint: Hint::default() })
-        }
-        "invoice" if is_decisive => invoice_id(id, "related_object.id").map(Fact::Invoice),
-        _ => Ok(Fact::Pointer { object: object.to_owned(), id: id.to_owned() }),
-    }
+        "checkout.session" if is_one_of(&CONCLUSIVE) => Fact::Lead(Lead::Session(checkout_id(id, at)?)),
+        // A charge that is refunded or disputed has a refund or a dispute, with events of their own.
+        "refund" => Fact::Lead(Lead::Refund(prefixed(&["re_", "pyr_"], id, at)?)),
+        "dispute" => Fact::Lead(Lead::Dispute(prefixed(&["du_", "dp_"], id, at)?)),
+        "subscription_schedule" => Fact::Lead(Lead::Schedule(prefixed(&["sub_sched_"], id, at)?)),
+        _ => Fact::Other,
+    })
 }

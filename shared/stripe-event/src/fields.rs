@@ -1,6 +1,6 @@
 //! The fields of Stripe's objects, in every form that Stripe writes them.
 
-use domain::ids::{CustomerId, InvoiceId, PaymentId, SubscriptionId, UserId};
+use domain::ids::{CheckoutId, CustomerId, InvoiceId, PaymentId, SubscriptionId, UserId};
 use domain::money::{Currency, Money};
 use domain::payment::Envelope;
 use domain::time::Time;
@@ -70,8 +70,19 @@ pub fn subscription_id(text: &str, field: &'static str) -> Result<SubscriptionId
     SubscriptionId::parse(text).map_err(|_| wrong(field, "a subscription id"))
 }
 
+pub fn checkout_id(text: &str, field: &'static str) -> Result<CheckoutId, Malformed> {
+    CheckoutId::parse(text).map_err(|_| wrong(field, "a checkout id"))
+}
+
 pub fn invoice_id(text: &str, field: &'static str) -> Result<InvoiceId, Malformed> {
     InvoiceId::parse(text).map_err(|_| wrong(field, "an invoice id"))
+}
+
+/// An id of what the books have no name for. It becomes a part of an address.
+pub fn prefixed(prefixes: &[&str], text: &str, field: &'static str) -> Result<String, Malformed> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_one = prefixes.iter().any(|prefix| text.len() > prefix.len() && text.starts_with(prefix));
+    if is_plain && is_one { Ok(text.to_owned()) } else { Err(wrong(field, "an id of its object")) }
 }
 
 /// Seconds in a snapshot event, RFC 3339 in a thin one.

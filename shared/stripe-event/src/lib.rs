@@ -9,7 +9,7 @@ mod fields;
 mod message;
 mod signature;
 
-pub use decode::{Event, Fact, Sighting, decode};
+pub use decode::{Event, Fact, Lead, Sighting, decode};
 pub use fields::{Hint, Malformed};
 pub use message::{BadMessage, Message};
 pub use signature::{BadSecret, LARGEST_BODY, Rejected, TOLERANCE_SECONDS, VerifiedEvent, Verifier, sign};

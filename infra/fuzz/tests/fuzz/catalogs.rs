@@ -1,14 +1,16 @@
 //! A catalog with any mistake: each is named with a line of the file, or there is none and the catalog is whole.
 
-use domain::catalog::{Allows, Catalog, Cost};
+use bolero::TypeGenerator;
+use domain::catalog::{Allowance, Allows, Catalog, Cost, Plan};
 use domain::item::Item;
 use domain::money::Tokens;
+use domain::time::{DAY_MS, HOUR_MS};
 use fuzz::{TextDamage, check, one_of};
 
 use crate::files;
 
 /// What TOML and a catalog are made of.
-const PIECES: [&str; 32] = [
+const PIECES: [&str; 47] = [
     "\n",
     "\r\n",
     "[",
@@ -41,32 +43,77 @@ const PIECES: [&str; 32] = [
     "default = true\n",
     "\n[plans.free]\n",
     "\n[packages.small]\n",
+    "\n[subscriptions]\n",
+    "\n[subscriptions.access]\nunpaid = ",
+    "\n[[plans]]\n",
+    "\nrenewal_grace = ",
+    "\"36h\"",
+    "\nproration = ",
+    "\"none\"",
+    "\npayment_methods = [",
+    "\"sepa_debit\"",
+    "\nautomatic_tax = ",
+    "\ntrial = { days = ",
+    ", most_days = 31",
+    "\nseats = ",
+    "\ncontact = ",
+    "\"sales@app.example\"",
 ];
+
+/// A part of a text that was never a catalog.
+#[derive(Debug, TypeGenerator)]
+enum Scrap {
+    /// A line of some catalog, wherever it stood.
+    Line(u16, u16),
+    Piece(u16),
+    Text(String),
+}
 
 #[test]
 fn any_damage_to_a_catalog_is_named_with_its_line() {
-    let good = files("infra/catalogs", |name| name.ends_with(".toml"));
+    let good = catalogs();
     check!().with_type::<(u16, TextDamage)>().for_each(|(which, damage)| {
-        let text = damage.to(one_of::<String>(*which, &good), &PIECES);
-        match Catalog::parse(&text) {
-            Ok(catalog) => is_whole(&catalog),
-            Err(mistakes) => {
-                let lines: Vec<usize> = mistakes.0.iter().map(|mistake| mistake.line).collect();
-                assert!(!lines.is_empty() && lines.is_sorted(), "{lines:?}");
-                assert!(lines.iter().all(|line| (1..=text.split('\n').count()).contains(line)), "{mistakes}");
-                assert_eq!(mistakes.to_string().lines().count(), lines.len(), "{mistakes}");
-                assert!(
-                    mistakes.0.iter().all(|mistake| !mistake.problem.is_empty() && !mistake.fix.is_empty())
-                );
-            }
-        }
+        answers(&damage.to(one_of::<String>(*which, &good), &PIECES));
     });
+}
+
+#[test]
+fn any_mixture_of_lines_words_and_letters_is_answered() {
+    let good = catalogs();
+    check!().with_type::<Vec<Scrap>>().for_each(|scraps| {
+        let text = scraps.iter().map(|scrap| match scrap {
+            Scrap::Line(which, line) => {
+                let lines: Vec<&str> = one_of::<String>(*which, &good).lines().collect();
+                format!("{}\n", one_of::<&str>(*line, &lines))
+            }
+            Scrap::Piece(which) => (*one_of::<&str>(*which, &PIECES)).to_owned(),
+            Scrap::Text(text) => text.clone(),
+        });
+        answers(&text.collect::<String>());
+    });
+}
+
+fn catalogs() -> Vec<String> {
+    files("infra/catalogs", |name| name.ends_with(".toml"))
+}
+
+fn answers(text: &str) {
+    match Catalog::parse(text) {
+        Ok(catalog) => is_whole(&catalog),
+        Err(mistakes) => {
+            let lines: Vec<usize> = mistakes.0.iter().map(|mistake| mistake.line).collect();
+            assert!(!lines.is_empty() && lines.is_sorted(), "{lines:?}");
+            assert!(lines.iter().all(|line| (1..=text.split('\n').count()).contains(line)), "{mistakes}");
+            assert_eq!(mistakes.to_string().lines().count(), lines.len(), "{mistakes}");
+            assert!(mistakes.0.iter().all(|mistake| !mistake.problem.is_empty() && !mistake.fix.is_empty()));
+        }
+    }
 }
 
 /// What the rest of the code takes for granted.
 fn is_whole(catalog: &Catalog) {
-    assert!(catalog.plans[&catalog.default_plan].prices.is_empty(), "nobody pays for the default plan");
-    for plan in catalog.plans.values() {
+    for (id, plan) in &catalog.plans {
+        is_had_in_one_way(plan, *id == catalog.default_plan);
         assert!(
             plan.features.keys().eq(catalog.features.keys()),
             "a plan says what it allows of each feature"
@@ -75,6 +122,12 @@ fn is_whole(catalog: &Catalog) {
         let currency = catalog.product.currency;
         assert!(plan.prices.iter().all(|price| price.price.currency == currency));
     }
+    let grace_ms = catalog.subscriptions.access.renewal_grace_ms;
+    assert!((HOUR_MS..=30 * DAY_MS).contains(&grace_ms), "{grace_ms}");
+    let checkout = &catalog.checkout;
+    assert!(checkout.collect_address || !checkout.automatic_tax, "tax goes by the address");
+    let fitting = checkout.payment_methods_in(catalog.product.currency);
+    assert_eq!(fitting.is_empty(), checkout.payment_methods.is_empty());
     for item in catalog.plan_items() {
         assert_eq!(item.to_string().parse::<Item>(), Ok(item));
     }
@@ -95,4 +148,17 @@ fn is_whole(catalog: &Catalog) {
         let is_flag = matches!(allows, Allows::Flag(_));
         assert_eq!(is_flag, matches!(catalog.features[id].kind, domain::catalog::FeatureKind::Flag));
     }
+}
+
+/// For nothing, for a price or for the asking; what is tried or sold by the seat has a price.
+fn is_had_in_one_way(plan: &Plan, is_default: bool) {
+    let ways = [is_default, !plan.prices.is_empty(), plan.contact.is_some()];
+    assert_eq!(ways.iter().filter(|way| **way).count(), 1, "{ways:?}");
+    assert!(!plan.prices.is_empty() || (plan.trial, plan.seats) == (None, None));
+    if let Some(trial) = plan.trial {
+        assert!((1..=trial.most_days).contains(&trial.days) && trial.most_days <= 730, "{trial:?}");
+        let brings = matches!(plan.tokens, Some(Allowance::Tokens { .. }));
+        assert!(brings || trial.tokens.is_zero(), "{trial:?}");
+    }
+    assert!(plan.seats.is_none_or(|seats| (2..=10_000).contains(&seats)));
 }

@@ -175,6 +175,10 @@ fn an_address_that_a_buyer_may_return_to_is_at_that_origin() {
         return_origins: vec![origin.to_owned()],
         success_url: String::new(),
         cancel_url: String::new(),
+        payment_methods: Vec::new(),
+        automatic_tax: false,
+        collect_address: false,
+        promotion_codes: false,
     };
     check!().with_type::<Nearly>().for_each(|nearly| {
         let text = text(nearly);

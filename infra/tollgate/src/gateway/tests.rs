@@ -232,7 +232,7 @@ async fn the_stacks_own_routes_come_first_and_foreign_hosts_reach_nothing() {
 
 const ALLOWED: [(&str, &str); 4] = [
     ("access-control-allow-origin", APP),
-    ("access-control-allow-methods", "GET,POST"),
+    ("access-control-allow-methods", "DELETE,GET,POST,PUT"),
     ("access-control-allow-headers", "authorization,content-type,idempotency-key"),
     ("access-control-max-age", "3600"),
 ];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, IsTerminal, Write};
+use std::time::Instant;
 
 use domain::ids::UserId;
 use edge::StartError;
@@ -11,7 +12,7 @@ use store::proof::{Flaw, Gone, Replacement, changed, key_of};
 use super::reading::Table;
 use super::scratch::Found;
 use super::walk::{Told, Walked};
-use super::{Finding, examine, known, settled};
+use super::{Finding, examine, known, settled, tell_speed};
 
 /// What a rebuilding came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,8 +41,11 @@ pub async fn rebuild(
     mut tell: impl FnMut(String),
     agreed: impl FnOnce() -> std::io::Result<bool>,
 ) -> Result<Rebuilt, StartError> {
+    let started = Instant::now();
+    let (entries, at_fault) = at_fault(table, user).await?;
+    tell_speed(started, entries);
     let (mut rebuilt, mut plan) = (Rebuilt::default(), Vec::new());
-    for (user, known, walked) in at_fault(table, user).await? {
+    for (user, known, walked) in at_fault {
         let mendable = walked.flaw.as_ref().is_some_and(|flaw| flaw.mendable);
         match (walked.told, UserId::parse(user.as_str()), walked.flaw) {
             (Some(told), Ok(user), Some(_)) if mendable => {
@@ -110,16 +114,18 @@ impl fmt::Display for Rebuilt {
 
 type AtFault = (String, Vec<Found>, Walked);
 
-async fn at_fault(table: &Table, user: Option<&UserId>) -> Result<Vec<AtFault>, StartError> {
+/// With how many entries were read.
+async fn at_fault(table: &Table, user: Option<&UserId>) -> Result<(u64, Vec<AtFault>), StartError> {
     if let Some(user) = user {
         table.store.size().await?;
         let (_, walked) = settled(table, user, &[]).await?;
-        return Ok(vec![(user.to_string(), Vec::new(), walked)]);
+        return Ok((walked.entries, vec![(user.to_string(), Vec::new(), walked)]));
     }
     let scanned = table.scan().await?;
-    let (mut at_fault, mut last) = (Vec::new(), None::<String>);
+    let (mut entries, mut at_fault, mut last) = (0, Vec::new(), None::<String>);
     while let Some(user) = scanned.scratch.user_after(last.as_deref())? {
         let walked = examine(table, &scanned, &user).await?;
+        entries += walked.entries;
         if walked.flaw.is_some() {
             let known = match UserId::parse(user.as_str()) {
                 Ok(id) => known(&scanned.scratch, &id)?,
@@ -129,7 +135,7 @@ async fn at_fault(table: &Table, user: Option<&UserId>) -> Result<Vec<AtFault>, 
         }
         last = Some(user);
     }
-    Ok(at_fault)
+    Ok((entries, at_fault))
 }
 
 /// Writes what was planned, or what has to be written by now. Answers with what is wrong even so.

@@ -12,7 +12,7 @@ use tollgate::template::{Route, Template};
 use crate::harness::{Answer, Caller, PAID, World};
 
 /// A good body for each route that takes one, by how its path ends.
-const BODIES: [(&str, &str); 14] = [
+const BODIES: [(&str, &str); 18] = [
     ("/consume", r#"{"action":"photo","amount":1}"#),
     ("/consume", r#"{"tokens":5}"#),
     ("/consume", r#"{"action":"skip_level","tokens":30,"amount":9007199254740991}"#),
@@ -29,6 +29,13 @@ const BODIES: [(&str, &str); 14] = [
     ),
     ("/refunds", r#"{"payment":"pi_1","amount_minor":1,"reason":"requested_by_customer","note":"as asked"}"#),
     ("/erase", "{}"),
+    ("/portal", r#"{"return_url":"http://localhost:3000/account"}"#),
+    ("/setups", "{}"),
+    ("/default", "{}"),
+    (
+        "/billing",
+        r#"{"name":"Ada","email":"ada@app.example","phone":"+33 1","address":{"line1":"1 Rue A","country":"FR"}}"#,
+    ),
     ("", r#"{"user":"bob","tokens":9007199254740991}"#),
 ];
 
@@ -241,9 +248,10 @@ impl Sent {
         caller.send(self.method.clone(), &self.path, self.key.as_deref(), self.body.clone()).await
     }
 
-    /// A job goes on with every call, and an erasure tells what that very call erased.
+    /// A job goes on with every call, an erasure tells what that very call erased, and who enters the portal twice has
+    /// two ways in.
     fn is_done_once(&self) -> bool {
-        let tells_of_itself = ["/continue", "/erase"].iter().any(|end| self.path.contains(end));
+        let tells_of_itself = ["/continue", "/erase", "/portal"].iter().any(|end| self.path.contains(end));
         self.method != Method::GET && self.key.is_some() && !tells_of_itself
     }
 

@@ -1,5 +1,6 @@
 //! The record of a payment: begun, failed, paid after all, and what belongs to it in Stripe.
 
+mod invoices;
 mod orders;
 
 use std::collections::HashMap;
@@ -219,7 +220,10 @@ async fn a_strangers_intent_leaves_nothing() {
     let session = world.user("ada").opens("medium").await;
     decline(&world, &session, NO_FUNDS).await;
     let failed = world.event("payment_intent.payment_failed").await;
-    let without = altered(&failed, "evt_without", |intent| intent["metadata"] = json!({}));
+    let without = altered(&failed, "evt_without", |intent| {
+        intent["metadata"] = json!({});
+        intent["customer"] = json!("cus_nobody");
+    });
     assert_eq!(told(&world, &without).await, "not ours");
     let theirs =
         altered(&failed, "evt_theirs", |intent| intent["metadata"]["tollgate_stack"] = json!("theirs"));

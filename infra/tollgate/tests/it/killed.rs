@@ -1,5 +1,6 @@
 //! Pulling the plug: the real program, killed between hearing of a payment and crediting it.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,7 +20,17 @@ pub struct Program {
 
 impl Program {
     pub fn start(folder: &Path) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        Program::spawn(folder, &mut Command::new(env!("CARGO_BIN_EXE_tollgate")))
+    }
+
+    /// With all that it can tell in a file.
+    pub fn logging(folder: &Path, log: File) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        Program::spawn(folder, command.env("LOG_LEVEL", "debug").stderr(log))
+    }
+
+    fn spawn(folder: &Path, command: &mut Command) -> Program {
+        let mut child = command
             .args(["local", "--port", "0"])
             .current_dir(folder)
             .env_remove("STRIPE_SECRET_KEY")
@@ -40,7 +51,7 @@ impl Program {
         format!("Bearer {}", self.stack.tokens().mint("ada", None, None, Duration::from_secs(3600)))
     }
 
-    async fn api(&self, http: &Http, method: hyper::Method, path: &str, body: Value) -> Value {
+    pub async fn api(&self, http: &Http, method: hyper::Method, path: &str, body: Value) -> Value {
         let bearer = self.bearer();
         let url = format!("{}{path}", self.stack.api);
         http.send(method, &url, &[("authorization", &bearer)], body.to_string()).await.json

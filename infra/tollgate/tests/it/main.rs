@@ -3,6 +3,8 @@
 mod account;
 mod any_request;
 mod attempts;
+mod batches;
+mod billing;
 mod catalog;
 mod checkout;
 mod consume;
@@ -17,5 +19,8 @@ mod prove;
 mod purchase;
 mod refunds;
 mod routes;
+mod states;
 mod subscribe;
+mod thin;
+mod unclaimed;
 mod webhook;

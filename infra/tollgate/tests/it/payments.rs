@@ -77,6 +77,7 @@ async fn begun(world: &World, user: &str, payment: &str, at: Time, outcome: Atte
         item: "package:medium".parse().unwrap(),
         amount: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
         customer: CustomerId::parse("cus_begun").ok(),
+        invoice: None,
         outcome,
         at,
     };

@@ -104,7 +104,7 @@ async fn whichever_event_arrives_first_writes_the_identical_entry() {
     let world = World::without_webhooks().await;
     world.pay(&world.user("ada").opens("medium").await, PAID).await;
     let catalog = Catalog::parse(COMPANION).unwrap();
-    let published = Published { version: 1, catalog, prices: BTreeMap::new() };
+    let published = Published { version: 1, catalog, prices: BTreeMap::new(), portal: None };
     let (shelf, now) = (Shelf::new(Arc::new(published), Vec::new()), world.now().await);
     let mut bodies = Vec::new();
     for kind in ["checkout.session.completed", "payment_intent.succeeded"] {

@@ -458,7 +458,7 @@ async fn what_cannot_be_subscribed_to_is_said_and_how_to_mend_it() {
         (json!({ "plan": "premium", "interval": "year" }), "unknown_plan", "plan:premium:month"),
         (json!({ "plan": "premium", "interval": "fortnight" }), "invalid_request", "week, month, year"),
         (json!({ "plan": "premium", "package": "small" }), "invalid_request", "one `package` or one `plan`"),
-        (json!({ "plan": "premium", "quantity": 2 }), "invalid_request", "once"),
+        (json!({ "plan": "premium", "quantity": 2 }), "invalid_request", "by the seat"),
         (json!({}), "invalid_request", "one `package` or one `plan`"),
     ] {
         let refused = ada.post("/v1/me/checkout", body.clone()).await;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeValue;
 
 use super::amounts::{currency, price, tokens};
+use super::had::{Had, contact, had, of_the_paid, seats, trial};
 use super::tree::{Field, TABLE, Table, shown};
 use super::usage::{Features, declared};
 use super::{Allowance, Allows, FeatureKind, Interval, OnRefund, Plan, PlanPrice, Text, Window};
@@ -12,14 +13,17 @@ use crate::ids::{FeatureId, PlanId};
 use crate::money::{Currency, Tokens};
 
 const PRICES: &str = r#"[{ interval = "month", price = "9.99" }]"#;
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 13] = [
     "name",
     "description",
     "texts",
     "level",
     "group",
     "default",
+    "contact",
     "prices",
+    "trial",
+    "seats",
     "tokens",
     "features",
     "on_refund",
@@ -63,21 +67,16 @@ impl Plans {
         currency: Option<Currency>,
     ) -> Option<Plan> {
         table.allow(&KEYS);
-        let is_default = self.is_default(id, table);
+        let had = had(id, table, &mut self.default);
         let name = table.required("name", "\"Premium\"").and_then(|field| field.text());
         let description = table.optional("description", "\"Premium plan\"").and_then(|field| field.text());
         let texts = texts(table);
         let rank = self.rank(id, table);
-        let prices = prices(table, is_default, currency);
-        let tokens = table.optional("tokens", "\"unlimited\"").and_then(|field| {
-            let allowance = allowance(&field)?;
-            if is_default == Some(true) && allowance != Allowance::Unlimited {
-                let problem = "the default plan has no subscription whose weeks or months could be counted";
-                field.wrong(problem, "remove tokens, or give them to a plan with a price");
-            }
-            Some(allowance)
-        });
-        let on_refund = on_refund(table, is_default);
+        let prices = prices(table, had, currency);
+        let brings = table.optional("tokens", "\"unlimited\"").map(|field| allowance(&field, had));
+        let tokens = brings.flatten();
+        let (trial, seats) = (trial(table, had, brings), seats(table, had, tokens));
+        let (on_refund, contact) = (on_refund(table, had), contact(table));
         let features = self.features(table, features);
         let (group, level) = rank?;
         Some(Plan {
@@ -90,22 +89,10 @@ impl Plans {
             features,
             tokens,
             on_refund: on_refund?,
+            trial,
+            seats,
+            contact,
         })
-    }
-
-    /// `None` where that is in doubt, and already noted.
-    fn is_default(&mut self, id: &PlanId, table: &Table<'_>) -> Option<bool> {
-        let Some(field) = table.optional("default", "true") else { return Some(false) };
-        let is_default = field.yes_or_no();
-        match (is_default, &self.default) {
-            (Some(true), Some(first)) => {
-                field.wrong(format!("`{first}` is the default plan already"), "remove one of the two");
-                return None;
-            }
-            (Some(true) | None, None) => self.default = Some(id.clone()),
-            _ => {}
-        }
-        is_default
     }
 
     /// Its group and level; no other plan of the group may have the same.
@@ -115,8 +102,7 @@ impl Plans {
             None => Some("main".to_owned()),
         };
         let field = table.required("level", "1")?;
-        let level = field.number(0..=u32::MAX.into()).and_then(|level| u32::try_from(level).ok());
-        let rank = (group?, level?);
+        let rank = (group?, field.small(0..=u32::MAX)?);
         if let Some(other) = self.levels.insert(rank.clone(), id.clone()) {
             let problem = format!("`{other}` of the same group has level {} too", rank.1);
             field.wrong(problem, "give the better plan a higher level, or another group");
@@ -164,18 +150,28 @@ fn allows(field: &Field<'_>, kind: FeatureKind) -> Option<Allows> {
     }
 }
 
-fn prices(table: &Table<'_>, is_default: Option<bool>, currency: Option<Currency>) -> Vec<PlanPrice> {
+fn prices(table: &Table<'_>, had: Option<Had>, currency: Option<Currency>) -> Vec<PlanPrice> {
     let Some(field) = table.optional("prices", PRICES) else {
-        if is_default == Some(false) {
-            table.wrong("has no price", format!("add prices = {PRICES}, or default = true"));
+        if had == Some(Had::Paid) {
+            let fix = format!("add prices = {PRICES}, default = true, or a contact to ask for it");
+            table.wrong("has no price", fix);
         }
         return Vec::new();
     };
     let items = field.list(r#"{ interval = "month", price = "9.99" }"#).unwrap_or_default();
-    if is_default == Some(true) {
-        field.wrong("the default plan is what users have without paying", "remove prices, or default = true");
-    } else if matches!(field.value(), DeValue::Array(_)) && items.is_empty() {
-        field.wrong("has no price", field.write_example());
+    match had {
+        Some(Had::Free) => {
+            let problem = "the default plan is what users have without paying";
+            field.wrong(problem, "remove prices, or default = true");
+        }
+        Some(Had::OnRequest) => {
+            let problem = "what a plan with a contact costs is agreed on with who asks for it";
+            field.wrong(problem, "remove prices, or contact");
+        }
+        _ if matches!(field.value(), DeValue::Array(_)) && items.is_empty() => {
+            field.wrong("has no price", field.write_example());
+        }
+        _ => {}
     }
     let mut seen: BTreeSet<(Interval, Currency)> = BTreeSet::new();
     let read = items.iter().filter_map(|item| {
@@ -202,7 +198,16 @@ fn plan_price(table: &Table<'_>, catalog_currency: Option<Currency>) -> Option<P
     Some(PlanPrice { interval: interval?, price: price? })
 }
 
-fn allowance(field: &Field<'_>) -> Option<Allowance> {
+fn allowance(field: &Field<'_>, had: Option<Had>) -> Option<Allowance> {
+    let allowance = any_allowance(field)?;
+    if had == Some(Had::Free) && allowance != Allowance::Unlimited {
+        let problem = "the default plan has no subscription whose weeks or months could be counted";
+        field.wrong(problem, "remove tokens, or give them to a plan with a price");
+    }
+    Some(allowance)
+}
+
+fn any_allowance(field: &Field<'_>) -> Option<Allowance> {
     match field.value() {
         DeValue::String(text) if text == "unlimited" => Some(Allowance::Unlimited),
         DeValue::Table(_) => {
@@ -226,12 +231,11 @@ fn allowance(field: &Field<'_>) -> Option<Allowance> {
     }
 }
 
-fn on_refund(table: &Table<'_>, is_default: Option<bool>) -> Option<OnRefund> {
-    let Some(field) = table.optional("on_refund", "\"keep\"") else { return Some(OnRefund::default()) };
-    if is_default == Some(true) {
-        field.wrong("the default plan is never paid for, so nothing of it is refunded", "remove on_refund");
+fn on_refund(table: &Table<'_>, had: Option<Had>) -> Option<OnRefund> {
+    match of_the_paid(table, had, ("on_refund", "\"keep\""), "nothing of it is refunded") {
+        Some(field) => field.choice(&[("cancel", OnRefund::Cancel), ("keep", OnRefund::Keep)]),
+        None => Some(OnRefund::default()),
     }
-    field.choice(&[("cancel", OnRefund::Cancel), ("keep", OnRefund::Keep)])
 }
 
 fn texts(table: &Table<'_>) -> BTreeMap<String, Text> {

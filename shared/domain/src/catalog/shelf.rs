@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{Allowance, Catalog};
 use crate::ids::{PlanId, PriceId};
 use crate::item::{Interval, Item, Sold};
-use crate::money::Currency;
+use crate::money::{Currency, Tokens};
+use crate::subscription::Terms;
 
 /// One version of the catalog, ready to sell from. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Published {
     pub catalog: Catalog,
     /// The Stripe price of everything that is sold, by [`Sold`]'s text.
     pub prices: BTreeMap<String, PriceId>,
+    /// Stripe's id of what its portal offers. `None` in versions that were published without: Stripe's own then.
+    pub portal: Option<String>,
 }
 
 /// What a plan's price stands for, by the catalog version that defines it.
@@ -25,7 +28,9 @@ pub struct PlanSold {
     pub interval: Interval,
     pub currency: Currency,
     pub group: String,
+    /// One seat's.
     pub allowance: Option<Allowance>,
+    pub terms: Terms,
 }
 
 /// The catalog that is sold from now, and those that an account's subscriptions were bought under.
@@ -46,7 +51,13 @@ impl Published {
         let Sold { item: Item::Plan { id, interval }, currency } = text.parse().ok()? else { return None };
         let plan = self.catalog.plans.get(&id)?;
         let (group, allowance) = (plan.group.clone(), plan.tokens);
-        Some(PlanSold { catalog: self.version, plan: id, interval, currency, group, allowance })
+        let policy = &self.catalog.subscriptions;
+        let terms = Terms {
+            access: policy.access,
+            trial_tokens: plan.trial.map_or(Tokens::ZERO, |trial| trial.tokens),
+            tokens_wait: policy.upgrade.tokens_wait,
+        };
+        Some(PlanSold { catalog: self.version, plan: id, interval, currency, group, allowance, terms })
     }
 }
 

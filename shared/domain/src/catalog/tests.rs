@@ -1,13 +1,17 @@
-//! What the reader promises: the first catalog's numbers, every mistake's words, and no panic.
+//! What the reader promises: each catalog's numbers, and every mistake's words.
 
-use super::{Catalog, Mistakes};
+use super::{Allowance, Allows, Catalog, FeatureKind, Mistakes, Plan};
+use crate::ids::PlanId;
+use crate::money::Money;
 
-mod arbitrary;
 mod companion;
+mod game;
+mod lingua;
 mod mistakes;
 mod offers;
-
-const COMPANION: &str = include_str!("../../../../infra/catalogs/companion.toml");
+mod retainer;
+mod settings;
+mod vantage;
 
 /// A right catalog, to be spoiled.
 const SHOP: &str = r#"[product]
@@ -45,6 +49,73 @@ tokens = 100
 bonus = 10
 price = "4.99"
 "#;
+
+fn read(text: &str) -> Catalog {
+    Catalog::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn plan<'c>(catalog: &'c Catalog, id: &str) -> &'c Plan {
+    &catalog.plans[&PlanId::parse(id).unwrap()]
+}
+
+/// Each plan as it is sold, worst first: `1 premium: 9.99 eur a month, 500 tokens a week`.
+fn sold(catalog: &Catalog) -> Vec<String> {
+    let mut plans: Vec<_> = catalog.plans.iter().collect();
+    plans.sort_by_key(|(_, plan)| plan.level);
+    plans.iter().map(|(id, plan)| format!("{} {id}: {}", plan.level, terms(plan).join(", "))).collect()
+}
+
+fn terms(plan: &Plan) -> Vec<String> {
+    let price = |money: Money| format!("{} {}", money.decimal(), money.currency);
+    let prices = plan.prices.iter();
+    let mut terms: Vec<_> =
+        prices.map(|each| format!("{} a {}", price(each.price), each.interval.name())).collect();
+    terms.extend(plan.tokens.map(|tokens| match tokens {
+        Allowance::Unlimited => "unlimited tokens".to_owned(),
+        Allowance::Tokens { count, every, rollover } => {
+            assert!(rollover.is_zero(), "{rollover} are kept");
+            format!("{count} tokens a {}", every.name())
+        }
+    }));
+    terms.extend(plan.trial.map(|trial| {
+        assert!(trial.tokens.is_zero() && trial.needs_method, "{trial:?}");
+        format!("trial of {} to {} days", trial.days, trial.most_days)
+    }));
+    terms.extend(plan.contact.as_ref().map(|contact| format!("ask {contact}")));
+    assert_eq!((plan.group.as_str(), plan.seats), ("main", None));
+    terms
+}
+
+/// What a plan allows, without what it does not: `hd_photos, messages 50, videos unlimited`.
+fn allowed(catalog: &Catalog, id: &str) -> String {
+    let features = &plan(catalog, id).features;
+    assert_eq!(features.keys().collect::<Vec<_>>(), catalog.features.keys().collect::<Vec<_>>());
+    let some = features.iter().filter(|(_, allows)| !allows.is_nothing());
+    let some = some.map(|(id, allows)| match allows {
+        Allows::Flag(_) => id.to_string(),
+        Allows::AtMost(most) => format!("{id} {most}"),
+        Allows::Unlimited => format!("{id} unlimited"),
+    });
+    some.collect::<Vec<_>>().join(", ")
+}
+
+/// Each feature with its kind: `messages meter day`.
+fn features(catalog: &Catalog) -> Vec<String> {
+    let words = catalog.features.iter().map(|(id, feature)| match feature.kind {
+        FeatureKind::Meter(window) => format!("{id} meter {}", window.name()),
+        kind => format!("{id} {}", kind.name()),
+    });
+    words.collect()
+}
+
+/// Each package: `medium: 250 + 25 for 9.99 eur`.
+fn packages(catalog: &Catalog) -> Vec<String> {
+    let words = catalog.packages.iter().map(|(id, package)| {
+        let bonus = if package.bonus.is_zero() { String::new() } else { format!(" + {}", package.bonus) };
+        format!("{id}: {}{bonus} for {} {}", package.tokens, package.price.decimal(), package.price.currency)
+    });
+    words.collect()
+}
 
 /// Reads lines of `FROM => TO`, each with the mistakes below it that this change of [`SHOP`] must cause.
 fn refused(cases: &str) {

@@ -56,6 +56,11 @@ impl<'a> Table<'a> {
         Some(Field { notes: self.notes, value, key: Some(key), path, example })
     }
 
+    /// Something that is on or off, if it is said.
+    pub(super) fn switch(&self, key: &str) -> Option<bool> {
+        self.optional(key, "true")?.yes_or_no()
+    }
+
     pub(super) fn required(&self, key: &str, example: &'a str) -> Option<Field<'a>> {
         let field = self.optional(key, example);
         if field.is_none() {
@@ -185,6 +190,12 @@ impl<'a> Field<'a> {
             }
             _ => self.mismatch("a whole number"),
         }
+    }
+
+    /// A whole number that counts days, seats or levels.
+    pub(super) fn small(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
+        let (least, most) = (*bounds.start(), *bounds.end());
+        u32::try_from(self.number(least.into()..=most.into())?).ok()
     }
 
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {

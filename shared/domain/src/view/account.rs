@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::SubscriptionView;
+use super::subscription::Dates;
 use crate::account::{Account, InForce};
 use crate::catalog::{Allows, Feature, FeatureKind, Shelf, Window};
 use crate::hold::Hold;
 use crate::ids::HoldId;
 use crate::lot::{Balances, Lot};
-use crate::money::{Money, Tokens};
-use crate::subscription::{Seen, Status};
+use crate::money::Tokens;
 use crate::time::{DAY_MS, Time};
 
 /// `GET /v1/me`: the whole state of one account.
@@ -35,27 +36,6 @@ struct CurrentPlan {
     level: u32,
     #[serde(flatten)]
     dates: Dates,
-}
-
-#[derive(Debug, Serialize)]
-struct SubscriptionView {
-    id: String,
-    plan: String,
-    group: String,
-    status: &'static str,
-    interval: &'static str,
-    price: Money,
-    started_at: String,
-    #[serde(flatten)]
-    dates: Dates,
-}
-
-/// What comes next for a subscription. All absent where there is none.
-#[derive(Debug, Default, Serialize)]
-struct Dates {
-    renews_at: Option<String>,
-    cancel_at: Option<String>,
-    trial_ends_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,35 +130,6 @@ impl CurrentPlan {
             status: seen.map_or("none", |seen| seen.status_at(now).name()),
             level: in_force.plan.level,
             dates: seen.map(|seen| Dates::of(seen, now)).unwrap_or_default(),
-        }
-    }
-}
-
-impl SubscriptionView {
-    fn new(seen: &Seen, now: Time) -> SubscriptionView {
-        SubscriptionView {
-            id: seen.id.to_string(),
-            plan: seen.plan.to_string(),
-            group: seen.group.clone(),
-            status: seen.status_at(now).name(),
-            interval: seen.interval.name(),
-            price: seen.price,
-            started_at: seen.anchor.rfc3339(),
-            dates: Dates::of(seen, now),
-        }
-    }
-}
-
-impl Dates {
-    fn of(seen: &Seen, now: Time) -> Dates {
-        let status = seen.status_at(now);
-        // Whether an unpaid period is followed by another, its invoice decides.
-        let renews = seen.end().is_none() && status.gives_access() && status != Status::PastDue;
-        let in_trial = status == Status::Trialing;
-        Dates {
-            renews_at: renews.then(|| seen.period_end.rfc3339()),
-            cancel_at: seen.end().map(Time::rfc3339),
-            trial_ends_at: seen.trial_end.filter(|_| in_trial).map(Time::rfc3339),
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::PaymentView;
 use crate::account::Account;
+use crate::alteration::{Alteration, Deed};
 use crate::cause::Cause;
 use crate::draft::Draft;
 use crate::entry::{Detail, Entry, Posting};
@@ -150,6 +151,14 @@ impl About {
                 ..About::default()
             },
             Detail::Checkout(request) => About { item: Some(request.item.to_string()), ..About::default() },
+            Detail::Alteration(Alteration { subscription, deed }) => About {
+                subscription: Some(subscription.to_string()),
+                item: match deed {
+                    Deed::Change(change) => Some(change.to.item().to_string()),
+                    Deed::Cancel { .. } | Deed::Resume => None,
+                },
+                ..About::default()
+            },
             Detail::Grant { .. } => About::default(),
             Detail::Invoice { invoice, subscription, item, paid, .. } => About {
                 item: Some(item.to_string()),

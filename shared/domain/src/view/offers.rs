@@ -23,6 +23,11 @@ pub struct PlanView<'a> {
     prices: Vec<PlanPriceView>,
     features: BTreeMap<&'a FeatureId, PlanFeature>,
     tokens: Option<AllowanceView>,
+    trial: Option<TrialView>,
+    /// How many may be bought at once, each for the price.
+    seats: Option<u32>,
+    /// Whom to ask for what has no price.
+    contact: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,6 +52,12 @@ struct PlanFeature {
     unlimited: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct TrialView {
+    days: u32,
+    most_days: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +93,16 @@ fn plan_view<'a>(id: &'a PlanId, plan: &'a Plan, catalog: &'a Catalog) -> PlanVi
         default: *id == catalog.default_plan,
         prices: plan.prices.iter().map(price).collect(),
         features: features.collect(),
-        tokens: plan.tokens.map(|allowance| match allowance {
+        tokens: plan.tokens.map(AllowanceView::from),
+        trial: plan.trial.map(|trial| TrialView { days: trial.days, most_days: trial.most_days }),
+        seats: plan.seats,
+        contact: plan.contact.as_deref(),
+    }
+}
+
+impl From<Allowance> for AllowanceView {
+    fn from(allowance: Allowance) -> AllowanceView {
+        match allowance {
             Allowance::Unlimited => {
                 AllowanceView { count: None, every: None, rollover: None, unlimited: true }
             }
@@ -92,7 +112,7 @@ fn plan_view<'a>(id: &'a PlanId, plan: &'a Plan, catalog: &'a Catalog) -> PlanVi
                 rollover: Some(rollover.get()),
                 unlimited: false,
             },
-        }),
+        }
     }
 }
 

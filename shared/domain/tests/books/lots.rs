@@ -103,3 +103,12 @@ fn unused_tokens_that_rolled_over_end_with_the_subscription() {
     assert_eq!(story.available(), 0);
     assert_eq!(story.account.advance(story.now).account.balances().held, Tokens::ZERO);
 }
+
+#[test]
+fn what_rolls_over_while_nobody_looks_ends_with_the_subscription_all_the_same() {
+    let mut story = Story::rolling(150);
+    story.wait(8).touch();
+    story.seen.cancel_at = Some(story.now.plus_ms(8 * DAY_MS));
+    story.sync().wait(20).touch();
+    assert_eq!((story.available(), story.account.lots.len()), (0, 0));
+}

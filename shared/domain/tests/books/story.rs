@@ -13,7 +13,7 @@ use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, PriceId, RequestKey,
 use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment};
-use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status};
+use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status, Terms};
 use domain::time::{DAY_MS, HOUR_MS, Time};
 
 /// One user's account, its journal, and what Stripe is made to say.
@@ -69,6 +69,9 @@ pub fn premium() -> Seen {
         cancel_at: None,
         ended_at: None,
         allowance: weekly(500),
+        quantity: 1,
+        next: None,
+        terms: Terms::default(),
     }
 }
 
@@ -76,7 +79,7 @@ impl Story {
     pub fn new() -> Story {
         let text = include_str!("../../../../infra/catalogs/companion.toml");
         let catalog = Catalog::parse(text).expect("companion's catalog is valid");
-        let published = Published { version: 1, catalog, prices: BTreeMap::new() };
+        let published = Published { version: 1, catalog, prices: BTreeMap::new(), portal: None };
         Story {
             shelf: Shelf::new(Arc::new(published), Vec::new()),
             account: Account::new(UserId::parse("ada").unwrap()),
@@ -202,6 +205,9 @@ impl Story {
             replaces,
             joins: None,
             urls: None,
+            seats: 1,
+            trial: None,
+            direct: None,
         };
         (cause.clone(), self.apply(cause, Act::Checkout(request)))
     }

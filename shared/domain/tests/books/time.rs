@@ -6,7 +6,7 @@ use domain::subscription::Status;
 use domain::time::DAY_MS;
 use proptest::prelude::*;
 
-use crate::story::{Story, every, start, weekly};
+use crate::story::{Story, every, start, tokens, weekly};
 
 /// What may happen to a subscriber from one day to the next.
 #[derive(Debug, Clone)]
@@ -22,7 +22,8 @@ enum Turn {
 
 fn any_turn() -> impl Strategy<Value = Turn> {
     let monthly = every(Window::Month, 900);
-    let allowances = vec![weekly(500), weekly(200), monthly, Some(Allowance::Unlimited), None];
+    let rolling = Some(Allowance::Tokens { count: tokens(300), every: Window::Week, rollover: tokens(250) });
+    let allowances = vec![weekly(500), weekly(200), rolling, monthly, Some(Allowance::Unlimited), None];
     prop_oneof![
         4 => (1i64..20).prop_map(Turn::Wait),
         2 => Just(Turn::Pay),

@@ -39,7 +39,10 @@ pub fn shelf() -> &'static Shelf {
     static SHELF: LazyLock<Shelf> = LazyLock::new(|| {
         let text = include_str!("../../../../infra/catalogs/companion.toml");
         let catalog = Catalog::parse(text).expect("companion's catalog is valid");
-        Shelf::new(Arc::new(Published { version: 1, catalog, prices: BTreeMap::new() }), Vec::new())
+        Shelf::new(
+            Arc::new(Published { version: 1, catalog, prices: BTreeMap::new(), portal: None }),
+            Vec::new(),
+        )
     });
     &SHELF
 }

@@ -6,7 +6,7 @@ use domain::follow::observe;
 use domain::ids::SubscriptionId;
 use domain::item::Interval;
 use domain::money::{Currency, Money};
-use domain::subscription::{Seen, Status};
+use domain::subscription::{Seen, Status, Terms};
 
 use crate::books::{Books, spend, start};
 use crate::explore::{self, Counterexample, World, explore};
@@ -69,6 +69,9 @@ fn premium(status: Status) -> Seen {
         cancel_at: None,
         ended_at: None,
         allowance: None,
+        quantity: 1,
+        next: None,
+        terms: Terms::default(),
     }
 }
 

@@ -44,6 +44,8 @@ struct AttemptItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer: Option<CustomerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    invoice: Option<InvoiceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
     status: String,
     at: Time,
@@ -86,6 +88,7 @@ pub fn from_attempt(user: &UserId, attempt: &Attempt) -> Item {
         amount: attempt.amount.amount_minor,
         currency: attempt.amount.currency,
         customer: attempt.customer.clone(),
+        invoice: attempt.invoice.clone(),
         failure: match &attempt.outcome {
             AttemptOutcome::Pending => None,
             AttemptOutcome::Failed(why) => Some(why.clone()),
@@ -177,7 +180,7 @@ pub fn to_record(user: UserId, payment: PaymentId, item: Item) -> Result<Option<
         item: stored.item,
         amount: Money { amount_minor: stored.amount, currency: stored.currency },
         customer: stored.customer,
-        invoice: None,
+        invoice: stored.invoice,
         granted: Tokens::ZERO,
         reversed_minor: 0,
         taken: Tokens::ZERO,

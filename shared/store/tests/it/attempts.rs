@@ -1,7 +1,7 @@
 //! What is known of a payment beside the books: looks that cross, references, and accounts that are closed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::ids::{ChargeId, CheckoutId, CustomerId, PaymentId};
+use domain::ids::{ChargeId, CheckoutId, CustomerId, InvoiceId, PaymentId};
 use domain::money::{Currency, Money};
 use domain::payment::AttemptOutcome::{self, Failed, Pending};
 use domain::payment::{Attempt, PaymentRecord, PaymentStatus, References};
@@ -14,6 +14,7 @@ use crate::observe::{interleavings, reset};
 use crate::table::{NOW, TABLE, Table, payment_id, purchase, user};
 
 const ATTEMPT: &str = include_str!("../golden/payment.attempt.1.json");
+const INVOICES_ATTEMPT: &str = include_str!("../golden/payment.attempt.2.json");
 const REFERENCES: &str = include_str!("../golden/payment.references.1.json");
 
 fn attempt(outcome: AttemptOutcome) -> Attempt {
@@ -22,9 +23,16 @@ fn attempt(outcome: AttemptOutcome) -> Attempt {
         item: "package:medium".parse().unwrap(),
         amount: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
         customer: Some(CustomerId::parse("cus_QabcdefGhijkl1").unwrap()),
+        invoice: None,
         outcome,
         at: NOW,
     }
+}
+
+/// Of a renewal.
+fn invoices_attempt() -> Attempt {
+    let invoice = Some(InvoiceId::parse("in_1QabcdefGhijklmn").unwrap());
+    Attempt { item: "plan:premium:month".parse().unwrap(), invoice, ..attempt(declined()) }
 }
 
 fn declined() -> AttemptOutcome {
@@ -81,11 +89,13 @@ impl Table {
 #[tokio::test]
 async fn attempts_and_references_are_stored_as_they_always_were() {
     let table = Table::new().await;
-    table.note(declined(), 0).await;
-    let golden: Value = serde_json::from_str(ATTEMPT).unwrap();
-    let item = plain(&AttributeValue::M(table.item().await.unwrap()));
-    assert_eq!(item, golden, "{item:#}");
-    reset(&table).await;
+    for (attempt, golden) in [(attempt(declined()), ATTEMPT), (invoices_attempt(), INVOICES_ATTEMPT)] {
+        table.store.put_attempt(&user(), &attempt, 0).await.unwrap();
+        let golden: Value = serde_json::from_str(golden).unwrap();
+        let item = plain(&AttributeValue::M(table.item().await.unwrap()));
+        assert_eq!(item, golden, "{item:#}");
+        reset(&table).await;
+    }
     table.refer(&references()).await;
     let golden: Value = serde_json::from_str(REFERENCES).unwrap();
     let item = plain(&AttributeValue::M(table.item().await.unwrap()));
@@ -102,6 +112,9 @@ fn attempts_and_references_once_stored_read_as_what_they_meant() {
     );
     let Attempt { item, amount, customer, at, .. } = attempt(declined());
     assert_eq!((record.item, record.amount, record.customer, record.at), (item, amount, customer, at));
+    assert_eq!(record.invoice, None);
+    let record = read(INVOICES_ATTEMPT).unwrap();
+    assert_eq!((record.invoice, record.item), (invoices_attempt().invoice, invoices_attempt().item));
     assert_eq!(read(REFERENCES), None, "references alone are no payment yet");
     let both: Item = stored(ATTEMPT).into_iter().chain(stored(REFERENCES)).collect();
     let record = items::to_record(user(), id(), both).unwrap().unwrap();

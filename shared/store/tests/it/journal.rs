@@ -2,7 +2,7 @@
 
 use domain::cause::Cause;
 use domain::ids::{CustomerId, EventId, UserId};
-use store::{Unclaimed, Wanted, WebhookAudit};
+use store::{Wanted, WebhookAudit};
 
 use crate::table::{NOW, TABLE, Table, consume, purchase, user};
 
@@ -49,15 +49,6 @@ async fn a_result_is_put_once() {
     table.store.put_result(&cause, "cs_1").await.unwrap();
     table.store.put_result(&cause, "cs_2").await.unwrap();
     assert_eq!(table.store.result(&cause).await.unwrap().as_deref(), Some("cs_1"));
-}
-
-#[tokio::test]
-async fn what_is_unclaimed_is_kept_once() {
-    let table = Table::new().await;
-    let unclaimed =
-        Unclaimed { object: "pi_1".to_owned(), event: "evt_1".to_owned(), reason: "no owner", at: NOW };
-    assert!(table.store.put_unclaimed(&unclaimed).await.unwrap());
-    assert!(!table.store.put_unclaimed(&unclaimed).await.unwrap());
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod journal;
 mod observe;
 mod payments;
 mod table;
+mod unclaimed;

@@ -19,6 +19,7 @@ fn attempt(payment: &str, at: Time, outcome: AttemptOutcome) -> Attempt {
         item: "package:medium".parse().unwrap(),
         amount: Money { amount_minor: 999, currency: Currency::parse("eur").unwrap() },
         customer: Some(CustomerId::parse("cus_QabcdefGhijkl1").unwrap()),
+        invoice: None,
         outcome,
         at,
     }

@@ -22,7 +22,7 @@ use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment, RefundReason};
 use domain::request::RequestHash;
-use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status};
+use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status, Terms};
 use domain::time::{DAY_MS, MINUTE_MS, Time};
 use store::{Applied, Catalogs, Store, StoreError, schema};
 
@@ -41,7 +41,7 @@ impl Table {
     /// With companion's catalog published.
     pub async fn new() -> Table {
         let table = Table::empty().await;
-        table.catalogs.publish(CATALOG, &prices(), NOW).await.unwrap();
+        table.catalogs.publish(CATALOG, &prices(), None, NOW).await.unwrap();
         table.catalogs.current(NOW).await.unwrap();
         table
     }
@@ -93,7 +93,7 @@ impl Table {
 
 pub fn shelf() -> Shelf {
     let catalog = Catalog::parse(CATALOG).unwrap();
-    Shelf::new(Arc::new(Published { version: 1, catalog, prices: prices() }), Vec::new())
+    Shelf::new(Arc::new(Published { version: 1, catalog, prices: prices(), portal: None }), Vec::new())
 }
 
 /// A month of companion's premium that has just begun.
@@ -117,6 +117,9 @@ pub fn premium() -> Seen {
             every: Window::Week,
             rollover: Tokens::ZERO,
         }),
+        quantity: 1,
+        next: None,
+        terms: Terms::default(),
     }
 }
 

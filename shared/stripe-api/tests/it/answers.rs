@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::wire::{Step, Wire};
 use crate::{CheckoutOrder, Session, SessionStatus, Stripe, StripeError};
 
-fn session(changes: Value) -> String {
+pub fn session(changes: Value) -> String {
     let mut session = json!({
         "id": "cs_test_1", "object": "checkout.session", "automatic_tax": {"enabled": false, "status": null},
         "created": 1_790_000_000, "expires_at": 1_790_005_400, "custom_fields": [], "custom_text": {},
@@ -165,11 +165,18 @@ async fn a_deleted_customer_has_no_owner() {
     assert_eq!(owner.unwrap(), None);
 }
 
-fn order() -> CheckoutOrder {
+pub fn order() -> CheckoutOrder {
     CheckoutOrder {
         customer: CustomerId::parse("cus_1").unwrap(),
         price: PriceId::parse("price_1").unwrap(),
         quantity: 2,
+        seats: 1,
+        trial_days: 0,
+        trial_needs_method: true,
+        payment_methods: Vec::new(),
+        automatic_tax: false,
+        collect_address: false,
+        promotion_codes: false,
         expires_at: Time::from_seconds(1_790_005_400),
         success_url: "https://app.example/ok?id={CHECKOUT_SESSION_ID}".to_owned(),
         cancel_url: "https://app.example/".to_owned(),
@@ -178,13 +185,14 @@ fn order() -> CheckoutOrder {
             user: Some(UserId::parse("ada").unwrap()),
             catalog: Some(3),
             item: Some("package:medium:2".parse().unwrap()),
+            trial: None,
         },
         request: "req:ada:checkout:1".to_owned(),
     }
 }
 
 /// What is sent for an order, pair by pair in order of their names.
-async fn sent(order: &CheckoutOrder) -> Vec<String> {
+pub async fn sent(order: &CheckoutOrder) -> Vec<String> {
     let wire = Wire::play([Step::ok(session(json!({})))]);
     Stripe::new(wire.settings()).unwrap().open_checkout(order, "key").await.unwrap();
     let body = wire.seen().remove(0).body.replace("%5B", "[").replace("%5D", "]").replace("%3A", ":");
@@ -227,7 +235,7 @@ async fn session_and_intent_carry_the_same_envelope() {
 }
 
 #[tokio::test]
-async fn session_and_subscription_carry_the_same_envelope_and_a_plan_is_had_once() {
+async fn session_and_subscription_carry_the_same_envelope_and_only_seats_multiply_a_plan() {
     let mut order = order();
     order.envelope.item = Some("plan:premium:month".parse().unwrap());
     let expected = expected("plan:premium:month", 1, "subscription", "subscription_data");

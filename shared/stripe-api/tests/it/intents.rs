@@ -16,7 +16,7 @@ const FAILED: &str =
     include_str!("../../../../events/stripe/payment_intent.payment_failed.ours.2026-09-30.json");
 
 /// A declined intent as an event shows it, changed.
-fn intent(changes: Value) -> String {
+pub fn intent(changes: Value) -> String {
     let mut event: Value = serde_json::from_str(FAILED).unwrap();
     let mut intent = event["data"]["object"].take();
     for (name, value) in changes.as_object().unwrap() {
@@ -25,7 +25,7 @@ fn intent(changes: Value) -> String {
     intent.to_string()
 }
 
-fn id() -> PaymentId {
+pub fn id() -> PaymentId {
     PaymentId::parse("pi_3Tm7c52eZvKYlo2C3uK").unwrap()
 }
 

@@ -14,11 +14,11 @@ use stripe_api::{Price, Product, ProductId};
 use crate::against_sandbox::{ada, now, order, sandbox, sandbox_at, stripe};
 use crate::{CheckoutOrder, SessionStatus, Stripe, Subscription, SubscriptionItem, proxy};
 
-fn euros(amount_minor: i64) -> Money {
+pub fn euros(amount_minor: i64) -> Money {
     Money { amount_minor, currency: Currency::parse("eur").unwrap() }
 }
 
-async fn plan_order(stripe: &Stripe) -> CheckoutOrder {
+pub async fn plan_order(stripe: &Stripe) -> CheckoutOrder {
     let product = ProductId::parse("main_premium").unwrap();
     let envelope =
         Envelope { catalog: Some(1), item: "plan:premium:month".parse().ok(), ..Envelope::default() };
@@ -64,8 +64,12 @@ async fn a_checkout_for_a_plan_becomes_a_subscription_when_it_is_paid() {
         std::slice::from_ref(&session)
     );
     let found = stripe.subscription(&session.subscription.unwrap()).await.unwrap().unwrap();
-    let [SubscriptionItem { period_start, period_end, .. }] = found.items[..] else { panic!("{found:?}") };
+    let [SubscriptionItem { id, period_start, period_end, .. }] = &found.items[..] else {
+        panic!("{found:?}")
+    };
+    let (period_start, period_end) = (*period_start, *period_end);
     let item = SubscriptionItem {
+        id: id.clone(),
         price: order.price,
         interval: Some(Interval::Month),
         unit: Some(euros(999)),
@@ -77,13 +81,21 @@ async fn a_checkout_for_a_plan_becomes_a_subscription_when_it_is_paid() {
         id: found.id.clone(),
         customer: Some(order.customer),
         envelope: Envelope { stack: Some("main".to_owned()), ..order.envelope },
+        request: Some(order.request),
         status: Status::Active,
         items: vec![item],
+        created: period_start,
         anchor: period_start,
+        trial_start: None,
         trial_end: None,
         cancel_at: None,
         ended_at: None,
+        schedule: None,
+        next: None,
+        method: found.method.clone(),
+        ended_for: None,
     };
+    assert!(found.method.is_some(), "it goes on with what it was paid with");
     assert_eq!(found, expected);
     assert_eq!(period_end, period_start.plus_months(1));
 }
@@ -107,7 +119,7 @@ async fn every_period_has_its_paid_invoice_and_the_oldest_comes_first() {
         let [(intent, 999)] = &invoice.payments[..] else { panic!("{invoice:?}") };
         assert!(intent.as_str().starts_with("pi_"), "{intent}");
         let period = Period { start: begins(month), end: begins(month + 1) };
-        let line = InvoiceLine { price: Some(order.price.clone()), period, proration: false };
+        let line = InvoiceLine { price: Some(order.price.clone()), quantity: 1, period, proration: false };
         assert_eq!(invoice.lines, [line]);
         assert_eq!(stripe.subscription_of(&invoice.id).await.unwrap(), Some(id.clone()));
     }
@@ -148,4 +160,58 @@ async fn a_checkout_that_expired_by_itself_or_was_paid_meanwhile_is_told_as_it_i
     assert!(told.subscription.is_some());
     clock.fetch_add(3 * HOUR_MS, Ordering::Relaxed);
     assert_eq!(stripe.expire_checkout(&left.id).await.unwrap().status, SessionStatus::Expired);
+}
+
+/// Buys what is ordered, with a card if one is asked for.
+async fn bought(stripe: &Stripe, url: &str, order: &CheckoutOrder) -> Subscription {
+    let opened = stripe.open_checkout(order, "key").await.unwrap();
+    proxy::pay(url, opened.id.as_str());
+    let session = stripe.session(&opened.id).await.unwrap().unwrap();
+    stripe.subscription(&session.subscription.unwrap()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_plan_is_had_for_as_many_seats_as_are_ordered() {
+    let url = sandbox();
+    let stripe = stripe("main", &url);
+    let order = CheckoutOrder { seats: 4, ..plan_order(&stripe).await };
+    let team = bought(&stripe, &url, &order).await;
+    assert_eq!(team.items[0].quantity, 4);
+    let invoice = stripe.paid_invoices(&team.id).await.unwrap().remove(0);
+    assert_eq!((invoice.paid, invoice.lines[0].quantity), (euros(4 * 999), 4));
+}
+
+#[tokio::test]
+async fn a_plan_is_tried_before_it_is_paid_and_pauses_where_no_card_was_left() {
+    for (needs_method, after) in [(true, Status::Active), (false, Status::Paused)] {
+        let clock = Arc::new(AtomicI64::new(now().millis()));
+        let url = sandbox_at(Arc::clone(&clock));
+        let stripe = stripe("main", &url);
+        let order = plan_order(&stripe).await;
+        let order = CheckoutOrder { trial_days: 7, trial_needs_method: needs_method, ..order };
+        let tried = bought(&stripe, &url, &order).await;
+        assert_eq!(tried.status, Status::Trialing);
+        let (start, end) = (tried.trial_start.unwrap(), tried.trial_end.unwrap());
+        assert_eq!(end.millis() - start.millis(), 7 * DAY_MS);
+        assert_eq!(tried.method.is_some(), needs_method, "a card is asked for only where it is needed");
+        clock.fetch_add(7 * DAY_MS + 2 * HOUR_MS, Ordering::Relaxed);
+        assert_eq!(stripe.subscription(&tried.id).await.unwrap().unwrap().status, after);
+    }
+}
+
+#[tokio::test]
+async fn taxes_addresses_and_codes_are_asked_for_on_the_page() {
+    let url = sandbox();
+    let stripe = stripe("main", &url);
+    let order = CheckoutOrder {
+        automatic_tax: true,
+        collect_address: true,
+        promotion_codes: true,
+        ..plan_order(&stripe).await
+    };
+    let opened = stripe.open_checkout(&order, "key").await.unwrap();
+    let shown = proxy::get(&url, &format!("/v1/checkout/sessions/{}", opened.id));
+    assert_eq!(shown["automatic_tax"]["enabled"], true);
+    assert_eq!(shown["billing_address_collection"], "required");
+    assert_eq!(shown["allow_promotion_codes"], true);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-const BY_HAND: [&str; 11] = [
+const BY_HAND: [&str; 17] = [
     "/v1/",
     "\"/checkout",
     "/checkout/sessions",
@@ -12,9 +12,15 @@ const BY_HAND: [&str; 11] = [
     "\"/prices",
     "\"/refunds",
     "\"/disputes",
+    "\"/invoices",
+    "\"/payment_",
+    "\"/setup_intents",
+    "\"/subscription",
     "RequestBuilder::new",
     "metadata[",
     "line_items[",
+    "items[0]",
+    "phases[",
 ];
 
 #[test]

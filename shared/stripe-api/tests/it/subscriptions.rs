@@ -1,6 +1,6 @@
 //! How subscriptions and their invoices are read.
 
-use domain::ids::{CustomerId, InvoiceId, PaymentId, PriceId, SubscriptionId, UserId};
+use domain::ids::{CustomerId, InvoiceId, PaymentId, PaymentMethodId, PriceId, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money};
 use domain::subscription::{InvoiceLine, PaidInvoice, Period, Status};
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use crate::wire::{Step, Wire};
 use crate::{Stripe, StripeError, Subscription, SubscriptionItem};
 
-const START: i64 = 1_790_000_000;
-const END: i64 = 1_792_592_000;
-const MISSING: &str = r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#;
+pub const START: i64 = 1_790_000_000;
+pub const END: i64 = 1_792_592_000;
+pub const MISSING: &str = r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#;
 
-fn id() -> SubscriptionId {
+pub fn id() -> SubscriptionId {
     SubscriptionId::parse("sub_1").unwrap()
 }
 
@@ -22,31 +22,31 @@ fn stripe(wire: &Wire) -> Stripe {
     Stripe::new(wire.settings()).unwrap()
 }
 
-fn euros(amount_minor: i64) -> Money {
+pub fn euros(amount_minor: i64) -> Money {
     Money { amount_minor, currency: Currency::parse("eur").unwrap() }
 }
 
-fn at(seconds: i64) -> Time {
+pub fn at(seconds: i64) -> Time {
     Time::from_seconds(seconds)
 }
 
 fn charges(price: &str, start: i64, end: i64) -> InvoiceLine {
     let price = Some(PriceId::parse(price).unwrap());
-    InvoiceLine { price, period: Period { start: at(start), end: at(end) }, proration: false }
+    InvoiceLine { price, quantity: 1, period: Period { start: at(start), end: at(end) }, proration: false }
 }
 
-fn list(url: &str, more: bool, data: Value) -> Value {
+pub fn list(url: &str, more: bool, data: Value) -> Value {
     json!({"object": "list", "url": url, "has_more": more, "data": data})
 }
 
-fn changed(mut object: Value, changes: Value) -> Value {
+pub fn changed(mut object: Value, changes: Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
         object[name] = value.clone();
     }
     object
 }
 
-fn item(recurring: Value) -> Value {
+pub fn item(recurring: Value) -> Value {
     json!({
         "id": "si_1", "object": "subscription_item", "created": START, "subscription": "sub_1", "quantity": 1,
         "current_period_start": START, "current_period_end": END, "discounts": [], "metadata": {},
@@ -64,17 +64,17 @@ fn item(recurring: Value) -> Value {
     })
 }
 
-fn subscription(changes: Value) -> String {
+pub fn subscription(changes: Value) -> String {
     let subscription = json!({
         "id": "sub_1", "object": "subscription", "automatic_tax": {"enabled": false}, "discounts": [],
         "billing_cycle_anchor": START, "billing_mode": {"type": "flexible"}, "billing_schedules": [],
         "cancel_at": null, "cancel_at_period_end": false, "collection_method": "charge_automatically",
         "created": START, "currency": "eur", "customer": "cus_1", "ended_at": null,
         "invoice_settings": {"issuer": {"type": "self"}}, "livemode": false, "start_date": START,
-        "status": "active", "trial_end": null, "latest_invoice": "in_1",
+        "default_payment_method": "pm_1", "status": "active", "trial_end": null, "latest_invoice": "in_1",
         "items": list("/v1/subscription_items", false, json!([item(json!({}))])),
         "metadata": {"tollgate_stack": "main", "tollgate_user": "ada", "tollgate_catalog": "3",
-            "tollgate_item": "plan:premium:month"},
+            "tollgate_item": "plan:premium:month", "tollgate_request": "req:ada:checkout:1"},
     });
     changed(subscription, changes).to_string()
 }
@@ -86,11 +86,12 @@ async fn read(changes: Value) -> Subscription {
 
 #[tokio::test]
 async fn a_subscription_is_read_whole() {
-    let found = read(json!({"trial_end": START + 5})).await;
+    let found = read(json!({"trial_start": START + 1, "trial_end": START + 5})).await;
     assert_eq!(found.envelope.user, Some(UserId::parse("ada").unwrap()));
     assert_eq!(found.envelope.catalog, Some(3));
     assert_eq!(found.envelope.item, "plan:premium:month".parse().ok());
     let item = SubscriptionItem {
+        id: "si_1".to_owned(),
         price: PriceId::parse("price_1").unwrap(),
         interval: Some(Interval::Month),
         unit: Some(euros(999)),
@@ -102,12 +103,19 @@ async fn a_subscription_is_read_whole() {
         id: id(),
         customer: Some(CustomerId::parse("cus_1").unwrap()),
         envelope: found.envelope.clone(),
+        request: Some("req:ada:checkout:1".to_owned()),
         status: Status::Active,
         items: vec![item],
+        created: at(START),
         anchor: at(START),
+        trial_start: Some(at(START + 1)),
         trial_end: Some(at(START + 5)),
         cancel_at: None,
         ended_at: None,
+        schedule: None,
+        next: None,
+        method: Some(PaymentMethodId::parse("pm_1").unwrap()),
+        ended_for: None,
     };
     assert_eq!(found, expected);
 }
@@ -197,7 +205,7 @@ async fn an_answer_that_cannot_be_read_names_its_object() {
 }
 
 /// A line of the subscription's item.
-fn line(price: &str, amount: i64, start: i64, end: i64) -> Value {
+pub fn line(price: &str, amount: i64, start: i64, end: i64) -> Value {
     json!({
         "id": format!("il_{price}_{amount}"), "object": "line_item", "amount": amount, "subtotal": amount,
         "currency": "eur", "discountable": true, "discounts": [], "livemode": false, "metadata": {},
@@ -225,7 +233,7 @@ fn payment(intent: &str, status: &str, amount_paid: Option<i64>) -> Value {
     })
 }
 
-fn invoice(id: &str, lines: Value, payments: Value) -> Value {
+pub fn invoice(id: &str, lines: Value, payments: Value) -> Value {
     json!({
         "id": id, "object": "invoice", "amount_due": 999, "amount_overpaid": 0, "amount_paid": 999,
         "amount_remaining": 0, "amount_shipping": 0, "attempt_count": 1, "attempted": true,

@@ -1,11 +1,13 @@
 //! A server on a real socket that answers by script, to do what a healthy Stripe rarely does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
 
 use crate::Settings;
 
@@ -57,6 +59,25 @@ pub struct Seen {
     pub body: String,
 }
 
+impl Seen {
+    /// What its body says, decoded, by name.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        let decoded =
+            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned();
+        let pairs = self.body.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+    }
+
+    /// `POST /v1/customers`.
+    pub fn call(&self) -> &str {
+        self.head.strip_suffix(" HTTP/1.1").unwrap()
+    }
+
+    pub fn key(&self) -> Option<&str> {
+        self.headers.get("idempotency-key").map(String::as_str)
+    }
+}
+
 pub struct Wire {
     address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -65,15 +86,21 @@ pub struct Wire {
 impl Wire {
     /// Answers the n-th request by the n-th step, and whatever comes after the script with a hang-up.
     pub fn play(steps: impl IntoIterator<Item = Step>) -> Wire {
+        let script = Mutex::new(steps.into_iter().collect::<VecDeque<Step>>());
+        Wire::answer(move |_| script.lock().unwrap().pop_front().unwrap_or(Step::Hangup))
+    }
+
+    /// Answers each request by itself: those that are under way at once come in any order.
+    pub fn answer(answer: impl Fn(&Seen) -> Step + Send + Sync + 'static) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(steps.into_iter().collect::<VecDeque<Step>>()));
+        let answer = Arc::new(answer);
         let noted = Arc::clone(&seen);
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
-                let (script, noted) = (Arc::clone(&script), Arc::clone(&noted));
-                thread::spawn(move || serve(stream.unwrap(), connection, &script, &noted));
+                let (answer, noted) = (Arc::clone(&answer), Arc::clone(&noted));
+                thread::spawn(move || serve(stream.unwrap(), connection, &*answer, &noted));
             }
         });
         Wire { address, seen }
@@ -89,15 +116,19 @@ impl Wire {
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+
+    /// What was asked for, in this order.
+    pub fn calls(&self) -> Vec<String> {
+        self.seen().iter().map(|seen| seen.call().to_owned()).collect()
+    }
 }
 
-fn serve(stream: TcpStream, connection: usize, script: &Mutex<VecDeque<Step>>, noted: &Mutex<Vec<Seen>>) {
+fn serve(stream: TcpStream, connection: usize, answer: &dyn Fn(&Seen) -> Step, noted: &Mutex<Vec<Seen>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     while let Some(request) = read_request(&mut reader, connection) {
-        noted.lock().unwrap().push(request);
-        let step = script.lock().unwrap().pop_front().unwrap_or(Step::Hangup);
-        match step {
+        noted.lock().unwrap().push(request.clone());
+        match answer(&request) {
             Step::Answer { status, headers, body } => {
                 let headers: String =
                     headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

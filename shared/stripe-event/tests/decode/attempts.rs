@@ -8,6 +8,7 @@ use crate::{fact, fixture, fixtures, read, sighting, with};
 
 const CREATED: &str = "payment_intent.created.ours.2026-09-30";
 const FAILED: &str = "payment_intent.payment_failed.ours.2026-09-30";
+const INVOICES_FAILED: &str = "payment_intent.payment_failed.invoice.2026-09-30";
 const CHARGE: &str = "charge.succeeded.ours.2026-09-30";
 const INVOICES_CHARGE: &str = "charge.succeeded.invoice.2026-09-30";
 
@@ -23,7 +24,7 @@ fn every_attempt_and_every_charge_names_the_payment_and_the_owner_of_its_sale() 
     let (mut attempts, mut charges) = (0, 0);
     for (name, event) in fixtures() {
         let (payment, hint) = match fact(&event) {
-            Fact::Attempt { payment, hint } if !name.starts_with("thin") => (payment, hint),
+            Fact::Attempt { payment, hint } if hint.stack.is_some() => (payment, hint),
             Fact::Charge { payment, hint, .. } if !name.contains("invoice") => (payment, hint),
             _ => continue,
         };
@@ -37,7 +38,7 @@ fn every_attempt_and_every_charge_names_the_payment_and_the_owner_of_its_sale() 
             false => attempts += 1,
         }
     }
-    assert_eq!((attempts, charges), (9, 4));
+    assert_eq!((attempts, charges), (9, 5));
 }
 
 #[test]
@@ -50,13 +51,27 @@ fn whatever_becomes_of_an_intent_is_a_reason_to_look() {
 }
 
 #[test]
-fn only_metadata_with_a_stack_makes_an_attempt_ours() {
+fn an_attempt_without_a_stack_may_be_an_invoices_of_a_customer_who_may_be_ours() {
     let names_no_stack = json!({"tollgate_user": "ada", "tollgate_item": "package:small"});
     for odd in [json!({}), json!(null), json!([]), json!("x"), json!({"tollgate_stack": 7}), names_no_stack] {
-        assert_eq!(fact(&with(FAILED, "metadata", odd.clone())), Fact::Stranger, "{odd}");
+        let (payment, hint) = attempt(&with(FAILED, "metadata", odd.clone()));
+        assert_eq!((payment.as_str(), hint.stack), ("pi_3Tm7c52eZvKYlo2C3uK", None), "{odd}");
+        assert!(hint.customer.is_some(), "{odd}");
     }
     let (_, hint) = attempt(&with(FAILED, "metadata", json!({"tollgate_stack": "theirs"})));
     assert_eq!((hint.stack.as_deref(), hint.user), (Some("theirs"), None));
+}
+
+#[test]
+fn an_attempt_of_nobody_or_one_that_its_invoice_tells_of_is_a_strangers() {
+    for nobody in [json!(null), json!(7), json!("guest"), json!({"deleted": true})] {
+        assert_eq!(fact(&with(INVOICES_FAILED, "customer", nobody.clone())), Fact::Stranger, "{nobody}");
+    }
+    for kind in ["created", "succeeded", "amount_capturable_updated", "reconsidered"] {
+        let mut event = fixture(INVOICES_FAILED);
+        event["type"] = json!(format!("payment_intent.{kind}"));
+        assert_eq!(fact(&event), Fact::Stranger, "{kind}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::ids::{InvoiceId, SubscriptionId, UserId};
+use domain::ids::{CustomerId, InvoiceId, SubscriptionId, UserId};
 use serde_json::{Value, json};
 use stripe_event::{Fact, Hint};
 
@@ -16,7 +16,7 @@ const PAYMENT: &str = "invoice_payment.paid.2026-09-30";
 
 fn pointed_at(event: &Value) -> (SubscriptionId, Hint) {
     match fact(event) {
-        Fact::Subscription { id, hint } => (id, hint),
+        Fact::Subscription { id, hint } | Fact::Declined { subscription: Some(id), hint, .. } => (id, hint),
         other => panic!("no subscription: {other:?}"),
     }
 }
@@ -24,8 +24,11 @@ fn pointed_at(event: &Value) -> (SubscriptionId, Hint) {
 #[test]
 fn every_event_of_one_subscription_names_it_and_its_owner_alike() {
     let mut seen: BTreeMap<String, Vec<(String, SubscriptionId, Hint)>> = BTreeMap::new();
-    for (name, event) in fixtures().into_iter().filter(|(name, _)| !name.starts_with("thin")) {
-        if let Fact::Subscription { id, hint } = fact(&event) {
+    let is_whole = |name: &String| !name.starts_with("thin") && !name.contains("by_hand");
+    for (name, event) in fixtures().into_iter().filter(|(name, _)| is_whole(name)) {
+        if let Fact::Subscription { id, hint } | Fact::Declined { subscription: Some(id), hint, .. } =
+            fact(&event)
+        {
             let version = name.rsplit_once('.').unwrap().1.to_owned();
             seen.entry(version).or_default().push((name, id, hint));
         }
@@ -69,6 +72,54 @@ fn what_is_odd_about_a_hint_keeps_nobody_from_looking() {
         }
         let (_, hint) = pointed_at(&with(SUBSCRIPTION, "metadata", odd.clone()));
         assert_eq!((hint.stack, hint.user), (None, None), "{odd}");
+    }
+}
+
+#[test]
+fn what_was_made_by_hand_hints_at_its_customer_alone() {
+    for name in ["customer.subscription.created", "subscription_schedule.created"] {
+        let (id, hint) = pointed_at(&fixture(&format!("{name}.by_hand.2026-09-30")));
+        let customer = Some(CustomerId::parse("cus_QTmAk42eZvKYlo2C8oX").unwrap());
+        assert_eq!((id.as_str(), hint), ("sub_1TmAk42eZvKYlo2C8oX", Hint { customer, ..Hint::default() }));
+    }
+}
+
+#[test]
+fn a_schedule_names_the_subscription_that_it_holds_or_has_let_go_of() {
+    let name = "subscription_schedule.released.2026-09-30";
+    assert_eq!(pointed_at(&fixture(name)).0.as_str(), "sub_1TmAk42eZvKYlo2C8oX");
+    assert_eq!(pointed_at(&with(name, "subscription", json!("sub_held"))).0.as_str(), "sub_held");
+    assert_eq!(fact(&with(name, "released_subscription", json!(null))), Fact::Other);
+    for field in ["subscription", "released_subscription"] {
+        assert!(read(&with(name, field, json!(7))).is_err(), "{field}");
+        assert!(read(&with(name, field, json!("pi_1"))).is_err(), "{field}");
+    }
+    let mut event = fixture(name);
+    event["type"] = json!("subscription_schedule.reconsidered");
+    assert_eq!(pointed_at(&event), pointed_at(&fixture(name)));
+}
+
+#[test]
+fn an_invoice_that_was_not_paid_is_told_with_its_subscription() {
+    for kind in ["payment_failed", "payment_action_required"] {
+        let Fact::Declined { invoice, subscription, hint } =
+            fact(&fixture(&format!("invoice.{kind}.2026-09-30")))
+        else {
+            panic!("{kind}")
+        };
+        assert_eq!(invoice.as_str(), "in_1TmAk42eZvKYlo2C8oX");
+        let told = (subscription.unwrap(), hint);
+        assert_eq!(told, pointed_at(&fixture(SUBSCRIPTION)), "{kind}");
+        let Fact::Declined { invoice, subscription: None, hint } =
+            fact(&fixture(&format!("thin.invoice.{kind}.2026-09-30")))
+        else {
+            panic!("thin {kind}")
+        };
+        assert_eq!((invoice.as_str(), hint), ("in_1TmAk42eZvKYlo2C8oX", Hint::default()));
+    }
+    let failed = "invoice.payment_failed.2026-09-30";
+    for wrong in [json!(null), json!(7), json!("upcoming_in_1"), json!("sub_1")] {
+        assert_eq!(read(&with(failed, "id", wrong.clone())).unwrap_err().field, "id", "{wrong}");
     }
 }
 
@@ -134,10 +185,9 @@ fn a_thin_event_about_a_subscription_hints_at_nobody() {
 #[test]
 fn a_thin_event_about_an_invoice_counts_where_its_snapshot_would() {
     let mut event = fixture("thin.invoice.paid.2026-09-30");
-    let id = "in_1TmAk42eZvKYlo2C8oX".to_owned();
-    assert_eq!(fact(&event), Fact::Invoice(InvoiceId::parse(id.as_str()).unwrap()));
+    assert_eq!(fact(&event), Fact::Invoice(InvoiceId::parse("in_1TmAk42eZvKYlo2C8oX").unwrap()));
     event["type"] = json!("v1.invoice.created");
-    assert_eq!(fact(&event), Fact::Pointer { object: "invoice".to_owned(), id });
+    assert_eq!(fact(&event), Fact::Other);
 }
 
 #[test]

@@ -23,8 +23,12 @@ use crate::harness::COMPANION;
 /// Writes a journal of this length, as functions would have written it one by one.
 fn write(books: &Books, user: &str, length: u64) {
     let user = UserId::parse(user).unwrap();
-    let published =
-        Published { version: 1, catalog: Catalog::parse(COMPANION).unwrap(), prices: BTreeMap::new() };
+    let published = Published {
+        version: 1,
+        catalog: Catalog::parse(COMPANION).unwrap(),
+        prices: BTreeMap::new(),
+        portal: None,
+    };
     let shelf = Shelf::new(Arc::new(published), Vec::new());
     let file = books.0.path().join(".tollgate/companion/table.db");
     let database = dynoxide::Database::new(file.to_str().unwrap()).unwrap();
@@ -105,7 +109,7 @@ async fn is_proved_and_rebuilt(length: u64) {
     books.run(&format!("DELETE FROM tollgate WHERE {account}"));
     let started = Instant::now();
     let (code, said) = books.prove(&["--rebuild", "--yes", "--user", "many"]).await;
-    println!("rebuilt: {:?}\n", started.elapsed());
+    println!("rebuilt: {:?}\n{said}", started.elapsed());
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(books.prove(&["--user", "many"]).await.0, Some(0));
 }

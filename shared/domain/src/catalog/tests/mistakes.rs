@@ -100,7 +100,7 @@ level = 1\n => level = 1\ntexts.fr.name = "Payant"\nname = "Pay"\n
     30: plans.free: is written twice; keep one of the two
     31: plans.free.name: is written twice; keep one of the two
     32: plans.free.tokens: does not say how often; write tokens = { count = 100, every = "week" }
-    33: plans.free.bonus: unknown key; use name, description, texts, level, group, default, prices, tokens, features or on_refund
+    33: plans.free.bonus: unknown key; use name, description, texts, level, group, default, contact, prices, trial, seats, tokens, features or on_refund
     34: plans.free.price: unknown key; did you mean `prices`?
 hd = true => hd = true, hd = false
     29: plans.paid.features.hd: is written twice; keep one of the two
@@ -194,7 +194,7 @@ id = "shop"\n =>
 [packages.small] => [packages]\nsmall = 5\n[packages.big]
     31: packages.small: must be a table, not 5; write [packages.small]
 features = { hd = true, messages = 10 } => features.hd = true\n"two\u000Alines" = 1
-    30: plans.paid."two\nlines": unknown key; use name, description, texts, level, group, default, prices, tokens, features or on_refund
+    30: plans.paid."two\nlines": unknown key; use name, description, texts, level, group, default, contact, prices, trial, seats, tokens, features or on_refund
 [packages.small] => [[packages]]
     30: packages: must be a table, not a list; write [packages.some_id]
 "##,

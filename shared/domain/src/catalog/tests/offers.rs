@@ -104,7 +104,7 @@ fn one_plan_is_the_default_and_every_other_has_a_price() {
     refused(
         r##"
 default = true\n =>
-    20: plans.free: has no price; add prices = [{ interval = "month", price = "9.99" }], or default = true
+    20: plans.free: has no price; add prices = [{ interval = "month", price = "9.99" }], default = true, or a contact to ask for it
     20: plans: no plan is the default; add default = true to the plan of users without a subscription
 default = true => default = "true"
     22: plans.free.default: must be true or false, not "true"; write default = true
@@ -115,7 +115,7 @@ level = 1 => level = 1\ndefault = true
 level = 0 => level = 0\nprices = [{ interval = "month", price = "1.00" }]
     24: plans.free.prices: the default plan is what users have without paying; remove prices, or default = true
 prices = [{ interval = "month", price = "9.99" }]\n =>
-    24: plans.paid: has no price; add prices = [{ interval = "month", price = "9.99" }], or default = true
+    24: plans.paid: has no price; add prices = [{ interval = "month", price = "9.99" }], default = true, or a contact to ask for it
 [{ interval = "month", price = "9.99" }] => []
     27: plans.paid.prices: has no price; write prices = [{ interval = "month", price = "9.99" }]
 "##,

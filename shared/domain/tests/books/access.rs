@@ -1,0 +1,109 @@
+//! What each state of a subscription is worth.
+
+use domain::access::Access;
+use domain::subscription::{Seen, Status};
+use domain::time::{DAY_MS, HOUR_MS};
+use proptest::prelude::*;
+
+use crate::story::{Story, day, premium};
+
+const ALL: [Status; 9] = [
+    Status::Incomplete,
+    Status::IncompleteExpired,
+    Status::Trialing,
+    Status::Active,
+    Status::PastDue,
+    Status::Unpaid,
+    Status::Paused,
+    Status::Canceled,
+    Status::Unknown,
+];
+
+fn opened_by(access: Access) -> Vec<Status> {
+    ALL.into_iter().filter(|status| access.opens(*status)).collect()
+}
+
+#[test]
+fn who_tries_pays_or_is_late_has_access_and_a_word_unknown_to_us_locks_nobody_out() {
+    use Status::{Active, PastDue, Trialing, Unknown};
+    assert_eq!(opened_by(Access::default()), [Trialing, Active, PastDue, Unknown]);
+}
+
+proptest! {
+    /// A catalog decides about three states. The others it can neither open nor close.
+    #[test]
+    fn a_catalog_opens_what_it_says_and_nothing_else(past_due: bool, unpaid: bool, paused: bool) {
+        let access = Access { past_due, unpaid, paused, ..Access::default() };
+        for status in ALL {
+            let expected = match status {
+                Status::PastDue => past_due,
+                Status::Unpaid => unpaid,
+                Status::Paused => paused,
+                other => Access::default().opens(other),
+            };
+            prop_assert_eq!(access.opens(status), expected, "{:?}", status);
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_in_force_as_long_as_its_state_gives_access() {
+    for status in ALL {
+        let mut story = Story::new();
+        story.seen.status = status;
+        story.seen.terms.access = Access { past_due: false, unpaid: true, ..Access::default() };
+        story.sync();
+        let expected = match status {
+            Status::Trialing | Status::Active | Status::Unpaid | Status::Unknown => "premium",
+            _ => "free",
+        };
+        assert_eq!(story.plan().0, expected, "{status:?}");
+    }
+}
+
+#[test]
+fn what_gives_no_access_drips_nothing_and_catches_up_with_nothing_when_it_does_again() {
+    let mut story = Story::subscribed();
+    story.seen.status = Status::Unpaid;
+    story.sync().wait(14);
+    assert_eq!(story.available(), 0);
+    story.seen.status = Status::Active;
+    story.sync();
+    assert_eq!(story.available(), 500, "the week it came back in, and none that was missed");
+    assert_eq!(-story.totals()["world"], 1000, "that, and the first week's");
+}
+
+#[test]
+fn a_catalogs_own_grace_decides_how_long_a_late_renewal_is_believed() {
+    for (grace_ms, late_ms, expected) in [
+        (DAY_MS, DAY_MS, "active"),
+        (DAY_MS, DAY_MS + 1, "past_due"),
+        (10 * DAY_MS, 10 * DAY_MS, "active"),
+        (HOUR_MS, 2 * HOUR_MS, "past_due"),
+    ] {
+        let mut story = Story::new();
+        story.seen.terms.access.renewal_grace_ms = grace_ms;
+        story.sync();
+        story.now = story.seen.period_end.plus_ms(late_ms);
+        assert_eq!(story.plan(), ("premium".to_owned(), expected), "{late_ms} of {grace_ms}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_not_had_while_past_due_ends_when_its_grace_does() {
+    let mut story = Story::new();
+    story.seen.terms.access.past_due = false;
+    story.sync();
+    story.now = story.seen.period_end.plus_ms(3 * DAY_MS);
+    assert_eq!(story.plan().0, "premium");
+    story.now = story.now.plus_ms(1);
+    assert_eq!(story.plan(), ("free".to_owned(), "none"));
+}
+
+#[test]
+fn an_unfinished_subscription_bars_no_other_and_a_paused_one_does() {
+    let live = |status| Seen { status, ..premium() }.is_live(day(1));
+    let barring: Vec<Status> = ALL.into_iter().filter(|status| live(*status)).collect();
+    use Status::{Active, PastDue, Paused, Trialing, Unknown, Unpaid};
+    assert_eq!(barring, [Trialing, Active, PastDue, Unpaid, Paused, Unknown]);
+}

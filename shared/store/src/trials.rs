@@ -1,0 +1,30 @@
+//! Who had a trial, by email and by card.
+
+use domain::ids::SubscriptionId;
+use domain::trial::TrialMark;
+use serde::{Deserialize, Serialize};
+
+use crate::{Read, Store, StoreError, items, schema};
+
+#[derive(Serialize, Deserialize)]
+struct TrialItem {
+    subscription: SubscriptionId,
+}
+
+impl Store {
+    /// The subscription that such a trial was had with, if there was one.
+    pub async fn trial_of(&self, mark: &TrialMark) -> Result<Option<SubscriptionId>, StoreError> {
+        let item = self.get(schema::trial(mark), Read::Consistent).await?;
+        let read = item.map(|item| items::read::<TrialItem>("trial", item)).transpose()?;
+        Ok(read.map(|TrialItem { subscription }| subscription))
+    }
+
+    /// Remembers whose trial it is; the first is right. `false` means that it was another's.
+    pub async fn claim_trial(&self, mark: &TrialMark, by: &SubscriptionId) -> Result<bool, StoreError> {
+        let item = items::keyed(schema::trial(mark), &TrialItem { subscription: by.clone() });
+        if self.put_new(item).await? {
+            return Ok(true);
+        }
+        Ok(self.trial_of(mark).await?.as_ref() == Some(by))
+    }
+}
