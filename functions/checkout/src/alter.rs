@@ -8,7 +8,7 @@ use domain::entry::{Detail, Entry};
 use domain::ids::{PlanId, PriceId, SubscriptionId, UserId};
 use domain::item::Sold;
 use domain::payment::Envelope;
-use domain::subscription::Seen;
+use domain::subscription::{Seen, Status};
 use domain::time::{HOUR_MS, MINUTE_MS, Time};
 use edge::request::{Once, body, key_or_fresh, once_by, path};
 use edge::{Code, Problem, Reply};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use settle::{payment_problem, stripe_problem};
 use store::Applied;
-use stripe_api::ChangeOrder;
+use stripe_api::{ChangeOrder, Subscription};
 
 use crate::Checkout;
 use crate::order::{interval, invalid};
@@ -143,7 +143,7 @@ impl Checkout {
     async fn alter(&self, entry: &Entry, id: &SubscriptionId, deed: &Deed, now: Time) -> Result<(), Problem> {
         let (stripe, key) = (self.settle.stripe(), entry.cause.to_string());
         if now.millis() - entry.at.millis() > KEY_HOLDS_MS {
-            return self.was_altered(entry, id).await;
+            return self.was_altered(entry, id, deed).await;
         }
         let altered = match deed {
             Deed::Change(change) => {
@@ -161,9 +161,9 @@ impl Checkout {
     }
 
     /// Too old to be sent again: perhaps it was heard the first time.
-    async fn was_altered(&self, entry: &Entry, id: &SubscriptionId) -> Result<(), Problem> {
+    async fn was_altered(&self, entry: &Entry, id: &SubscriptionId, deed: &Deed) -> Result<(), Problem> {
         let found = self.settle.stripe().subscription(id).await.map_err(stripe_problem)?;
-        match found.is_some_and(|found| found.request.as_ref() == Some(&entry.cause.fingerprint())) {
+        match found.is_some_and(|found| is_done(deed, &found, &entry.cause.fingerprint())) {
             true => Ok(()),
             false => Err(Problem::new(
                 Code::CheckoutExpired,
@@ -197,6 +197,19 @@ impl Checkout {
     }
 }
 
+/// Whether a subscription is as it was asked to be. A change carries its request; the others show.
+fn is_done(deed: &Deed, found: &Subscription, request: &str) -> bool {
+    let asked_by = |named: &Option<String>| named.as_deref() == Some(request);
+    match deed {
+        Deed::Change(_) => {
+            asked_by(&found.request) || found.next.as_ref().is_some_and(|next| asked_by(&next.request))
+        }
+        Deed::Cancel { when: When::Now } => found.status.is_final(),
+        Deed::Cancel { when: When::PeriodEnd } => found.status.is_final() || found.cancel_at.is_some(),
+        Deed::Resume => found.cancel_at.is_none() && found.next.is_none() && found.status != Status::Paused,
+    }
+}
+
 impl Change {
     /// What it comes to for this subscription, by today's catalog.
     pub fn checked(self, seen: &Seen, published: &Published, now: Time) -> Result<PlanChange, Problem> {
@@ -207,9 +220,11 @@ impl Change {
         let counted_from = counted_from(self.counted_from.as_deref(), now)?;
         let catalog = &published.catalog;
         let plan = self.plan.unwrap_or_else(|| seen.plan.clone());
+        let sold = catalog.plans.get(&plan);
+        let sold_as_is = sold.is_some_and(|sold| sold.prices.iter().any(|one| one.interval == seen.interval));
         let interval = match self.interval.as_deref() {
-            None if plan == seen.plan => seen.interval,
-            named => interval(named, catalog.plans.get(&plan))?,
+            None if plan == seen.plan || sold_as_is => seen.interval,
+            named => interval(named, sold)?,
         };
         let quantity = self.quantity.unwrap_or(seen.quantity);
         let to = Wanted { plan, interval, quantity };

@@ -47,14 +47,19 @@ impl Checkout {
         method: &PaymentMethodId,
         customer: &CustomerId,
     ) -> Result<PaymentMethod, Problem> {
-        match self.settle.stripe().attach(method, customer).await {
-            Ok(attached) => Ok(attached),
-            Err(error @ StripeError::Refused(_)) if error.decline().is_none() => {
-                let detail = "this payment method cannot be used: Stripe knows none of that id, or it is \
-                              somebody else's";
-                Err(Problem::because(Code::InvalidRequest, detail, error))
-            }
-            Err(error) => Err(payment_problem(error)),
+        self.settle.stripe().attach(method, customer).await.map_err(method_problem)
+    }
+}
+
+/// Why a payment method that the client named was refused.
+pub fn method_problem(error: StripeError) -> Problem {
+    match error {
+        error if error.is_key_reused() => Problem::key_reused(),
+        error @ StripeError::Refused(_) if error.decline().is_none() => {
+            let detail =
+                "this payment method cannot be used: Stripe knows none of that id, or it is somebody else's";
+            Problem::because(Code::InvalidRequest, detail, error)
         }
+        error => payment_problem(error),
     }
 }

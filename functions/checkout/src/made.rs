@@ -34,6 +34,8 @@ enum Order {
 const SHORTEST_MS: i64 = 31 * MINUTE_MS;
 /// With less than this left, a request that was under way at the last moment has been refused too.
 const TOO_LATE_MS: i64 = 29 * MINUTE_MS;
+/// A function that sent a request is over after that long.
+const UNDER_WAY_MS: i64 = MINUTE_MS;
 /// Stripe dates what it makes by its own clock. What is searched for is matched exactly, so this may be generous.
 const CLOCKS_DIFFER_MS: i64 = 60 * MINUTE_MS;
 
@@ -45,14 +47,32 @@ impl Checkout {
             let made = Made::find(self.settle.stripe(), &id).await?;
             return made.map(Some).ok_or_else(|| Problem::internal(format!("stripe no longer has {id}")));
         }
+        let Some(order) = self.order_of(entry).await? else { return Ok(None) };
+        let Some(made) = self.send(&order, entry, frozen, now).await? else { return Ok(None) };
+        self.store.put_result(&entry.cause, made.id()).await.map_err(Problem::fault)?;
+        Ok(Some(made))
+    }
+
+    /// What a frozen request led to, without sending it. `None` if that is nothing.
+    pub(crate) async fn found(&self, entry: &Entry, now: Time) -> Result<Option<Made>, Problem> {
+        if let Some(id) = self.store.result(&entry.cause).await.map_err(Problem::fault)? {
+            return Made::find(self.settle.stripe(), &id).await;
+        }
+        if now.millis() - entry.at.millis() < UNDER_WAY_MS {
+            return Err(Problem::try_again(Code::Busy, "the first request may still be under way"));
+        }
+        let Some(order) = self.order_of(entry).await? else { return Ok(None) };
+        order.find(self.settle.stripe(), entry.at.plus_ms(-CLOCKS_DIFFER_MS)).await
+    }
+
+    /// `None` where it cannot be told any more.
+    async fn order_of(&self, entry: &Entry) -> Result<Option<Order>, Problem> {
+        let frozen = frozen(entry)?;
         let published = self.catalogs.version(frozen.catalog).await.map_err(Problem::fault)?;
         let published = published.ok_or_else(|| Problem::internal("the frozen catalog version is gone"))?;
         // Erased: without them it would be another request under the same key.
         let Some(urls) = self.urls(entry, frozen).await? else { return Ok(None) };
-        let order = Order::of(entry, frozen, urls, &published, self.settle.stack())?;
-        let Some(made) = self.send(&order, entry, frozen, now).await? else { return Ok(None) };
-        self.store.put_result(&entry.cause, made.id()).await.map_err(Problem::fault)?;
-        Ok(Some(made))
+        Order::of(entry, frozen, urls, &published, self.settle.stack()).map(Some)
     }
 
     /// The entry of the request that was sent: another's, where this one joined it.

@@ -47,6 +47,7 @@ pub struct Checked {
     pub group: Option<String>,
     /// How long it may be tried by somebody who may.
     pub trial_days: u32,
+    pub trial_needs_method: bool,
     pub method: Option<PaymentMethodId>,
     /// Where the buyer returns to, if not to where the catalog says.
     pub urls: Words,
@@ -84,6 +85,7 @@ impl Buy {
             seats: wanted.seats,
             group: wanted.group,
             trial_days: wanted.trial.map_or(0, |trial| trial.clamped(self.trial_days)),
+            trial_needs_method: wanted.trial.is_some_and(|trial| trial.needs_method),
             method: self.payment_method,
             urls: Words { success_url, cancel_url, ..Words::default() },
         })

@@ -11,10 +11,11 @@ use edge::request::{body, key_or_fresh, path};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
-use settle::{payment_problem, settle_problem, stripe_problem};
+use settle::{settle_problem, stripe_problem};
 use stripe_api::{ClientSecret, Intent, IntentState};
 
 use crate::Checkout;
+use crate::customer::method_problem;
 use crate::made::Made;
 use crate::order::Form;
 
@@ -79,7 +80,7 @@ impl Checkout {
         self.open_account(user).await?;
         let stripe = self.settle.stripe();
         let confirmed = stripe.confirm_payment(&intent.id, payment_method.as_ref(), key.as_str()).await;
-        let confirmed = confirmed.map_err(payment_problem)?.ok_or_else(no_such_payment)?;
+        let confirmed = confirmed.map_err(method_problem)?.ok_or_else(no_such_payment)?;
         Ok(self.shown(&confirmed, user, now).await?.with_key(&key))
     }
 

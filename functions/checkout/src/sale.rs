@@ -14,7 +14,7 @@ use edge::{Code, Problem};
 use lambda_http::Request;
 use settle::{Synced, stripe_problem};
 use store::{Applied, Read};
-use stripe_api::{SessionStatus, Subscription};
+use stripe_api::{EndedFor, SessionStatus, Subscription};
 
 use crate::Checkout;
 use crate::made::{Made, frozen};
@@ -63,17 +63,22 @@ impl Checkout {
         let once = once_by(key_or_fresh(request)?, user, form.operation(), &json);
         // Looked up before anything is checked: what was accepted once is answered, whatever changed since.
         let known = self.store.entry(&once.cause).await.map_err(Problem::fault)?;
-        let entry = match known {
+        let (entry, is_given_up) = match known {
             Some(entry) if entry.request.as_ref() == Some(&once.hash) => {
-                self.open_account(user).await?;
-                Ok(entry)
+                let account = self.open_account(user).await?;
+                let is_given_up = is_given_up(&entry, &account)?;
+                (Ok(entry), is_given_up)
             }
             Some(_) => return Err(Problem::key_reused()),
-            None => self.freeze(request, user, wanted, form, &once, now).await,
+            None => (self.freeze(request, user, wanted, form, &once, now).await, false),
         };
         let sold = async {
             let entry = self.origin(entry?).await?;
-            let made = self.made(&entry, now).await?.ok_or_else(expired)?;
+            let made = match is_given_up {
+                true => self.found(&entry, now).await?,
+                false => self.made(&entry, now).await?,
+            };
+            let made = made.ok_or_else(expired)?;
             let frozen = frozen(&entry)?;
             let of_plan = matches!(frozen.item, Item::Plan { .. });
             let trial_days = of_plan.then(|| frozen.trial.as_ref().map_or(0, |trial| trial.days));
@@ -105,7 +110,10 @@ impl Checkout {
             _ => None,
         };
         let card = charged.as_ref().and_then(|method| method.fingerprint.as_deref());
-        let trial = self.trial(request, &account, order.trial_days, card).await?;
+        // Stripe's page asks for a way to pay; here it has to be named.
+        let lacks_method = form == Form::Subscription && charged.is_none() && order.trial_needs_method;
+        let days = if lacks_method { 0 } else { order.trial_days };
+        let trial = self.trial(request, &account, days, card).await?;
         let method = charged.map(|method| method.id).or(order.method);
         let mut wanted = CheckoutRequest {
             customer,
@@ -156,8 +164,20 @@ impl Checkout {
     ) -> Result<Met, Problem> {
         let entry = self.store.entry(&held.cause).await.map_err(Problem::fault)?;
         let entry = entry.ok_or_else(|| Problem::internal(format!("{} has no entry", held.cause)))?;
-        let is_alike = is_alike(frozen(&entry)?, wanted);
-        match self.made(&entry, now).await? {
+        let held = frozen(&entry)?;
+        let is_alike = is_alike(held, wanted);
+        // Nobody is charged for what another request gives up.
+        let would_charge = !is_alike && held.direct.as_ref().is_some_and(|direct| direct.method.is_some());
+        let made = match would_charge {
+            true => self.found(&entry, now).await,
+            false => self.made(&entry, now).await,
+        };
+        let made = match made {
+            // What Stripe has refused becomes nothing.
+            Err(problem) if matches!(problem.code, Code::StripeRefused | Code::PaymentDeclined) => None,
+            made => made?,
+        };
+        match made {
             None | Some(Made::Payment(_)) => Ok(Met::Over),
             Some(Made::Subscription(made)) => self.meet_subscription(&made, is_alike, user, now).await,
             Some(Made::Session(mut session)) => {
@@ -196,8 +216,9 @@ impl Checkout {
             if is_alike {
                 return Ok(Met::Same);
             }
-            let canceled = self.settle.stripe().cancel_subscription(&made.id, "replaced").await;
-            canceled.map_err(stripe_problem)?;
+            // Should it be paid in this moment, what was paid goes back.
+            let ended = self.settle.stripe().end_subscription(&made.id, EndedFor::Replaced).await;
+            ended.map_err(stripe_problem)?;
         }
         self.sync(&made.id, user, now).await.map(|_| Met::Over)
     }
@@ -231,10 +252,24 @@ impl Checkout {
     }
 }
 
+/// Whether another sale has taken over from one that charges by itself.
+fn is_given_up(entry: &Entry, account: &Account) -> Result<bool, Problem> {
+    let frozen = frozen(entry)?;
+    let charges = frozen.direct.as_ref().is_some_and(|direct| direct.method.is_some());
+    let is_held = account.openings.iter().any(|opening| opening.cause == entry.cause);
+    Ok(charges && frozen.group.is_some() && frozen.joins.is_none() && !is_held)
+}
+
 /// Whether going on with what was asked for before is what is asked for now.
 fn is_alike(held: &CheckoutRequest, wanted: &CheckoutRequest) -> bool {
-    let what = |request: &CheckoutRequest| (request.item.clone(), request.seats, request.direct.is_some());
-    what(held) == what(wanted)
+    let what = |request: &CheckoutRequest| (request.item.clone(), request.seats);
+    let same_form = match (&held.direct, &wanted.direct) {
+        (None, None) => true,
+        // Another card is another try.
+        (Some(held), Some(wanted)) => wanted.method.is_none() || wanted.method == held.method,
+        _ => false,
+    };
+    same_form && what(held) == what(wanted)
 }
 
 pub fn closed() -> Problem {

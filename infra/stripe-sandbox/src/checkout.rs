@@ -1,5 +1,6 @@
 //! `/v1/checkout/sessions`: what a shop does with a session. What a shopper does is in `pay`.
 
+pub mod address;
 pub mod amounts;
 
 use serde_json::{Value, json};
@@ -26,13 +27,11 @@ const LONGEST_SECONDS: i64 = 24 * 60 * 60;
 const ECHOED: [&str; 5] =
     ["billing_address_collection", "integration_identifier", "locale", "origin_context", "submit_type"];
 /// They decorate a page the sandbox does not have.
-const IGNORED: [&str; 13] = [
+const IGNORED: [&str; 11] = [
     "adaptive_pricing",
     "branding_settings",
     "consent_collection",
     "custom_text",
-    "customer_update",
-    "excluded_payment_method_types",
     "name_collection",
     "payment_method_configuration",
     "payment_method_options",
@@ -42,10 +41,11 @@ const IGNORED: [&str; 13] = [
     "wallet_options",
 ];
 /// They would change what is paid or what comes of it.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 11] = [
     "after_expiration",
     "custom_fields",
     "customer_account",
+    "excluded_payment_method_types",
     "invoice_creation",
     "managed_payments",
     "optional_items",
@@ -107,6 +107,7 @@ pub fn create(call: Call) -> Answer<Value> {
     let mut session = blank(tx, &cart, expires_at, mode);
     apply_customer(tx, &mut session, &mut params)?;
     apply_settings(&mut session, &mut params)?;
+    let keeps_address = address::taken(&session, &mut params)?;
     let redemptions = match mode {
         Mode::Setup => {
             setups::begin_session(tx, &mut session, &mut params)?;
@@ -116,8 +117,8 @@ pub fn create(call: Call) -> Answer<Value> {
     };
     params.finish()?;
     let hidden = json!({
-        "line_items": cart.items, "payment_intent_data": intent_data, "redemptions": redemptions,
-        "subscription_data": subscription_data,
+        "keeps_address": keeps_address, "line_items": cart.items, "payment_intent_data": intent_data,
+        "redemptions": redemptions, "subscription_data": subscription_data,
     });
     tx.insert(&session, &hidden)?;
     tx.set_alarm(&session, expires_at * 1000)?;

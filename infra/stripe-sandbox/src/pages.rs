@@ -1,6 +1,7 @@
 //! The hosted payment page, invoices and receipts, and the sandbox's own front page. Plain forms: a page shows what
 //! the stored session says, so that reloading it is always right.
 
+pub mod address;
 pub mod authentication;
 mod debit;
 mod front;

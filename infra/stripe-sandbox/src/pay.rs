@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::banks::{self, Scheme};
 use crate::cards::{self, Asks};
-use crate::checkout::{self, KIND, customer_details};
+use crate::checkout::{self, KIND, address, customer_details};
 use crate::customers;
 use crate::failure::{Answer, Failure, doc_url};
 use crate::form;
@@ -28,6 +28,8 @@ pub struct Payment {
     iban: Option<String>,
     account: Option<String>,
     email: Option<String>,
+    /// Where the payer lives.
+    country: Option<String>,
     promotion_code: Option<String>,
 }
 
@@ -42,7 +44,14 @@ impl Payment {
         // A page never pays with a card that nobody gave.
         let card = Some(text("card").unwrap_or_default());
         let email = text("email");
-        Self { iban: text("iban"), account: text("account"), card, email, promotion_code: None }
+        Self {
+            iban: text("iban"),
+            account: text("account"),
+            card,
+            email,
+            country: None,
+            promotion_code: None,
+        }
     }
 
     /// The card that pays, where nothing is said.
@@ -63,10 +72,14 @@ pub fn pay(tx: &Tx, id: &str, payment: &Payment) -> Answer<Reply> {
         checkout::amounts::enter_code(tx, id, code)?;
     }
     let mut session = open_session(tx, id)?;
+    if let Some(country) = address::missing(&session, payment.country.as_deref()) {
+        session = address::enter(tx, id, country)?.body;
+    }
     if let Some(email) = payment.email.as_ref().filter(|_| session["customer_details"]["email"].is_null()) {
-        let mut details = customer_details(&Value::Null);
-        details["email"] = json!(email);
-        session["customer_details"] = details;
+        if session["customer_details"].is_null() {
+            session["customer_details"] = customer_details(&Value::Null);
+        }
+        session["customer_details"]["email"] = json!(email);
     }
     if asks_for_no_card(&session) {
         return begin_without_card(tx, session);
@@ -262,6 +275,7 @@ fn conclude(tx: &Tx, session: Value, attempt: Attempt) -> Answer<Reply> {
             subscribe(tx, session, Some(method), Some(intent))
         }
         Attempt::Approved { intent, method } => {
+            address::keep(tx, &session)?;
             let method = course::save_if_wanted(tx, &intent, method)?;
             let intent = payments::take(tx, intent, &method)?;
             methods::use_up(tx, &method)?;
@@ -288,6 +302,7 @@ fn asks_for_authentication(tx: &Tx, session: &Value, intent: &Value) -> Reply {
 /// The payment is certain: only now there is a subscription.
 fn subscribe(tx: &Tx, mut session: Value, method: Option<Value>, intent: Option<Value>) -> Answer<Reply> {
     let intent_id = intent.as_ref().map(|intent| id_of(intent).to_owned());
+    address::keep(tx, &session)?;
     let (subscription, invoice) = subscriptions::create::at_checkout(tx, &session, method, intent)?;
     session["invoice"] = invoice["id"].clone();
     session["subscription"] = subscription["id"].clone();

@@ -52,6 +52,8 @@ fn router(sandbox: Sandbox) -> Router {
         .route("/c/pay/{id}", get(pages::show).post(pages::submit))
         .route("/c/pay/{id}/authenticate", post(pages::authenticate))
         .route("/c/pay/{id}/promotion", post(pages::promotion::submit))
+        .route("/c/pay/{id}/address", post(pages::address::submit))
+        .route("/_sandbox/checkout/{id}/address", post(shopper_says_where))
         .route("/_sandbox/checkout/{id}/promotion", post(shopper_enters_code))
         .route("/_sandbox/checkout/{id}/pay", post(shopper_pays))
         .route("/_sandbox/checkout/{id}/authenticate", post(shopper_authenticates))
@@ -157,6 +159,19 @@ async fn shopper_enters_code(
 ) -> Response {
     shopper_reply(read_json::<Promotion>(&body).and_then(|promotion| {
         let entered = |tx: &Tx| checkout::amounts::enter_code(tx, &id, &promotion.code);
+        sandbox.transact(Cause::default(), entered)
+    }))
+}
+
+#[derive(Default, Deserialize)]
+struct Home {
+    #[serde(default)]
+    country: String,
+}
+
+async fn shopper_says_where(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Response {
+    shopper_reply(read_json::<Home>(&body).and_then(|home| {
+        let entered = |tx: &Tx| checkout::address::enter(tx, &id, &home.country);
         sandbox.transact(Cause::default(), entered)
     }))
 }

@@ -10,6 +10,7 @@ use crate::failure::{Answer, Failure};
 use crate::ids;
 use crate::intents::terms;
 use crate::list::Query;
+use crate::means;
 use crate::methods::{self, given};
 use crate::params::Params;
 use crate::tx::{Reply, Tx};
@@ -76,6 +77,7 @@ pub fn update(call: Call) -> Answer<Value> {
     if params.only(&["description", "metadata"]).is_err() {
         check_open(&intent, "update")?;
     }
+    change_types(&mut intent, &mut params)?;
     apply(tx, &mut intent, &mut params)?;
     params.finish()?;
     tx.save(&intent)?;
@@ -101,6 +103,7 @@ fn confirm_as(call: Call, read: impl FnOnce(&Tx, &mut Params) -> Answer<Confirma
         let message = "You cannot confirm this SetupIntent because it was created by Checkout.";
         return Err(Failure::conflict(message).code("setup_intent_unexpected_state"));
     }
+    change_types(&mut intent, &mut params)?;
     choose_method(tx, &mut intent, &mut params)?;
     let confirmation = read(tx, &mut params)?;
     params.finish()?;
@@ -178,6 +181,15 @@ fn apply(tx: &Tx, intent: &mut Value, params: &mut Params) -> Answer<()> {
     choose_method(tx, intent, params)
 }
 
+fn change_types(intent: &mut Value, params: &mut Params) -> Answer<()> {
+    if let Some(named) = means::offered(params, "")? {
+        intent["automatic_payment_methods"] = Value::Null;
+        intent["payment_method_types"] = json!(named);
+        intent["payment_method_options"] = method_options(&intent["payment_method_types"]);
+    }
+    Ok(())
+}
+
 fn choose_method(tx: &Tx, intent: &mut Value, params: &mut Params) -> Answer<()> {
     let method = match (params.text("payment_method")?, params.section("payment_method_data")?) {
         (Some(_), Some(_)) => {
@@ -215,8 +227,8 @@ pub fn unexpected_state(intent: &Value, message: &str) -> Failure {
     Failure::conflict(message).code("setup_intent_unexpected_state").about(intent)
 }
 
-fn blank(tx: &Tx, types: &Value) -> Value {
-    let id = ids::fresh("seti");
+/// What Stripe shows of each type that may be saved.
+fn method_options(types: &Value) -> Value {
     let mut options = json!({});
     for name in types.as_array().into_iter().flatten().filter_map(Value::as_str) {
         options[name] = match name {
@@ -227,6 +239,11 @@ fn blank(tx: &Tx, types: &Value) -> Value {
             _ => json!({}),
         };
     }
+    options
+}
+
+fn blank(tx: &Tx, types: &Value) -> Value {
+    let id = ids::fresh("seti");
     json!({
         "object": KIND,
         "application": null,
@@ -249,7 +266,7 @@ fn blank(tx: &Tx, types: &Value) -> Value {
         "on_behalf_of": null,
         "payment_method": null,
         "payment_method_configuration_details": null,
-        "payment_method_options": options,
+        "payment_method_options": method_options(types),
         "payment_method_types": types,
         "single_use_mandate": null,
         "status": "requires_payment_method",

@@ -9,7 +9,8 @@ const ENDIVE: &str = "2026-09-30";
 /// `payment_method_types` can only be read since, where `allowed_payment_method_types` narrows what is offered.
 pub fn check(version: Option<&str>, path: &str, fields: &Map<String, Value>) -> Answer<()> {
     let name = "payment_method_types";
-    let is_newer = version.is_some_and(|version| version.get(..ENDIVE.len()).is_some_and(|day| day >= ENDIVE));
+    let is_newer =
+        version.is_some_and(|version| version.get(..ENDIVE.len()).is_some_and(|day| day >= ENDIVE));
     if !is_newer || !fields.contains_key(name) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use crate::time::DAY_MS;
 /// What a catalog makes of the states in which nothing is paid. A subscription carries that of the catalog it was
 /// bought under, so that an account needs none to be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct Access {
     /// While a renewal is tried again. Who is late is not gone.
     pub past_due: bool,

@@ -75,19 +75,22 @@ impl Account {
         Balances { available, held, debt: self.debt }
     }
 
-    /// The plan in force: the best that a subscription gives access to, else the catalog's default.
+    /// The plan in force: the best that a subscription gives access to, else the catalog's default. What is had beside
+    /// it, in other groups than the default's, is the plan only where there is no other.
     pub fn plan<'a>(&'a self, shelf: &'a Shelf) -> InForce<'a> {
+        let current = shelf.current();
+        let main = current.plans.get(&current.default_plan).map(|plan| &plan.group);
         let open = self.subscriptions.iter().filter(|held| held.seen.gives_access(self.at));
         let plans = open.filter_map(|held| {
             let catalog = shelf.version(held.seen.catalog)?;
             let (id, plan) = catalog.plans.get_key_value(&held.seen.plan)?;
             Some(InForce { id, plan, catalog, subscription: Some(held) })
         });
-        plans.max_by_key(|in_force| in_force.plan.level).unwrap_or_else(|| {
-            let catalog = shelf.current();
+        let worth = |in_force: &InForce<'_>| (Some(&in_force.plan.group) == main, in_force.plan.level);
+        plans.max_by_key(worth).unwrap_or_else(|| {
             let (id, plan) =
-                catalog.plans.get_key_value(&catalog.default_plan).expect("a catalog has its default plan");
-            InForce { id, plan, catalog, subscription: None }
+                current.plans.get_key_value(&current.default_plan).expect("a catalog has its default plan");
+            InForce { id, plan, catalog: current, subscription: None }
         })
     }
 

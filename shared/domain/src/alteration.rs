@@ -115,6 +115,9 @@ pub fn target<'a>(catalog: &'a Catalog, seen: &Seen, wanted: &Wanted) -> Result<
     if plan.group != seen.group {
         return Err(Refusal::AnotherGroup { has: seen.group.clone(), wanted: plan.group.clone() });
     }
+    if seen.status == Status::Trialing && plan.trial.is_none() {
+        return Err(Refusal::NotTried(wanted.plan.clone()));
+    }
     let most = plan.seats.unwrap_or(1);
     if !(1..=most).contains(&wanted.quantity) {
         return Err(Refusal::TooManySeats { most });

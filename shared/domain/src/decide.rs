@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::entry::{CheckoutRequest, Detail, Place, RefundRequest};
 use crate::follow::invoiced;
 use crate::hold::{Hold, MOST_HOLDS};
-use crate::ids::{ActionId, FeatureId, HoldId, RequestKey, SubscriptionId, UserId};
+use crate::ids::{ActionId, FeatureId, HoldId, PlanId, RequestKey, SubscriptionId, UserId};
 use crate::item::Item;
 use crate::lot::{Lot, LotId, Source};
 use crate::money::Tokens;
@@ -128,6 +128,8 @@ pub enum Refusal {
     TooManySeats {
         most: u32,
     },
+    /// While one plan is tried, another is had that cannot be.
+    NotTried(PlanId),
     TooManyHolds,
     /// It has expired, or never was.
     NoSuchHold(HoldId),

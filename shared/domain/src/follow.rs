@@ -104,10 +104,10 @@ pub fn rivals<'a>(account: &'a Account, seen: &'a Seen, now: Time) -> impl Itera
     others.filter(move |held| seen.is_live(now) && held.group == seen.group && held.is_live(now))
 }
 
-/// The one of them that may not be: one that gives no access, else the latest.
-pub fn loser<'a>(account: &'a Account, seen: &'a Seen, now: Time) -> Option<&'a SubscriptionId> {
+/// The one of them that may not be: one that gives no access, else the latest; and whether it was to be had.
+pub fn loser<'a>(account: &'a Account, seen: &'a Seen, now: Time) -> Option<(&'a SubscriptionId, bool)> {
     let worth = |held: &&Seen| (!held.gives_access(now), held.anchor, held.id.clone());
     let mut rivals = rivals(account, seen, now).peekable();
     rivals.peek()?;
-    rivals.chain([seen]).max_by_key(worth).map(|worst| &worst.id)
+    rivals.chain([seen]).max_by_key(worth).map(|worst| (&worst.id, worst.gives_access(now)))
 }

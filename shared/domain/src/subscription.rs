@@ -230,6 +230,7 @@ impl Seen {
     /// The status at `now`: a cancellation that has come, and a renewal that never did, need no news from Stripe.
     pub fn status_at(&self, now: Time) -> Status {
         match self.status {
+            status if status.is_final() => status,
             _ if self.has_ended(now) => Status::Canceled,
             Status::Active | Status::Trialing
                 if self.period_end.plus_ms(self.terms.access.renewal_grace_ms) < now =>
@@ -361,7 +362,7 @@ impl Subscription {
             return None;
         }
         let is_tried = paid.amount_minor == 0 && self.seen.trial_end.is_some_and(|end| period.end <= end);
-        let count = if is_tried { self.seen.terms.trial_tokens } else { count };
+        let count = if is_tried { self.seen.terms.trial_tokens } else { self.whole(count, period) };
         // A change in mid-period is billed for the rest of it, but it is still the same period.
         let whole = Period { start: self.seen.period_start, end: self.seen.period_end };
         let slot = Slot::billed(if period.end == whole.end { whole } else { period });
@@ -371,6 +372,18 @@ impl Subscription {
         match end > now {
             true => Some(Due { missed: None, grant: Some((left, slot)), granted }),
             false => Some(Due { missed: Some((left, end)), grant: None, granted }),
+        }
+    }
+
+    /// What a period is worth whose own invoice is paid after it was changed for the better: no less than the change.
+    fn whole(&self, count: Tokens, period: Period) -> Tokens {
+        match self.seen.allowance {
+            Some(Allowance::Tokens { count: now, every: Window::Billing, .. })
+                if period.end == self.seen.period_end && !self.seen.terms.tokens_wait =>
+            {
+                count.max(now)
+            }
+            _ => count,
         }
     }
 

@@ -166,6 +166,12 @@ impl Problem {
                 );
                 Problem::new(Code::InvalidRequest, detail)
             }
+            Refusal::NotTried(plan) => {
+                let detail = format!(
+                    "`{plan}` cannot be tried, so a trial cannot be moved to it; end the trial, and subscribe"
+                );
+                Problem::new(Code::InvalidRequest, detail)
+            }
             Refusal::TooManySeats { most: 1 } => {
                 Problem::new(Code::InvalidRequest, "this plan is not sold by the seat; leave `quantity` out")
             }

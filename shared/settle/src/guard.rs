@@ -7,11 +7,11 @@ use domain::account::Account;
 use domain::catalog::SecondPaid;
 use domain::follow::{loser, rivals};
 use domain::ids::{SubscriptionId, UserId};
-use domain::subscription::Status;
+use domain::subscription::{PaidInvoice, Status};
 use domain::time::Time;
 use domain::trial::TrialMark;
 use store::Read;
-use stripe_api::{EndedFor, Subscription};
+use stripe_api::{EndedFor, StripeError, Subscription};
 
 use crate::sync::{Look, Stop};
 use crate::{Settle, SettleError};
@@ -22,8 +22,8 @@ impl Settle {
     pub(crate) async fn guard(&self, user: &UserId, look: &Look, now: Time) -> Result<bool, Stop> {
         let Some(found) = &look.found else { return Ok(false) };
         self.make_good(look, found, now).await?;
-        if let Some(second) = self.second(user, look, now).await? {
-            self.end(&second, EndedFor::SecondOfGroup).await?;
+        if let Some((second, why)) = self.second(user, look, now).await? {
+            self.end(&second, why).await?;
             let ended = self.bring(user, &second, now).await?.look;
             if let Some(found) = &ended.found {
                 self.make_good(&ended, found, now).await?;
@@ -39,7 +39,12 @@ impl Settle {
 
     /// The subscription that may not be beside another of its group. What the books know of the others may be old,
     /// so Stripe is asked before any is ended.
-    async fn second(&self, user: &UserId, look: &Look, now: Time) -> Result<Option<SubscriptionId>, Stop> {
+    async fn second(
+        &self,
+        user: &UserId,
+        look: &Look,
+        now: Time,
+    ) -> Result<Option<(SubscriptionId, EndedFor)>, Stop> {
         let others: Vec<SubscriptionId> =
             rivals(&look.account, &look.seen, now).map(|rival| rival.id.clone()).collect();
         if others.is_empty() {
@@ -49,24 +54,48 @@ impl Settle {
             self.bring(user, other, now).await?;
         }
         let account = self.store.account(user, Read::Consistent).await?;
-        Ok(loser(&account, &look.seen, now).cloned())
+        Ok(loser(&account, &look.seen, now).map(|(second, was_had)| {
+            (second.clone(), if was_had { EndedFor::SecondOfGroup } else { EndedFor::IdleOfGroup })
+        }))
     }
 
     /// Whether its user, its email or its card has had another trial.
     async fn is_tried_again(&self, account: &Account, found: &Subscription) -> Result<bool, SettleError> {
-        if account.tried.as_ref().is_some_and(|tried| *tried != found.id) {
+        if let Some(tried) = &account.tried
+            && self.is_another_trial(tried, &found.id).await?
+        {
             return Ok(true);
         }
         let email = found.envelope.trial.as_ref().map(TrialMark::email);
         let method = self.stripe.subscription_method(&found.id).await?;
         let card = method.and_then(|method| method.fingerprint);
         let card = card.as_deref().map(TrialMark::card);
-        for mark in email.iter().chain(&card) {
-            if !self.store.claim_trial(mark, &found.id).await? {
+        let marks: Vec<&TrialMark> = email.iter().chain(&card).collect();
+        // All are looked at before any is claimed: a trial that is ended for its card leaves its email free.
+        for mark in &marks {
+            if let Some(holder) = self.store.trial_of(mark).await?
+                && self.is_another_trial(&holder, &found.id).await?
+            {
                 return Ok(true);
             }
         }
+        for mark in marks {
+            self.store.claim_trial(mark, &found.id).await?;
+        }
         Ok(false)
+    }
+
+    /// One that we ended ourselves was nobody's trial.
+    async fn is_another_trial(
+        &self,
+        had: &SubscriptionId,
+        this: &SubscriptionId,
+    ) -> Result<bool, SettleError> {
+        if had == this {
+            return Ok(false);
+        }
+        let had = self.stripe.subscription(had).await?;
+        Ok(had.is_none_or(|had| had.ended_for.is_none()))
     }
 
     async fn end(&self, subscription: &SubscriptionId, why: EndedFor) -> Result<(), SettleError> {
@@ -74,20 +103,30 @@ impl Settle {
         Ok(self.stripe.end_subscription(subscription, why).await?)
     }
 
-    /// What was paid for a second subscription goes back, or an operator is told.
+    /// What was paid for time that nobody had goes back, or an operator is told.
     async fn make_good(&self, look: &Look, found: &Subscription, now: Time) -> Result<(), SettleError> {
-        if found.ended_for != Some(EndedFor::SecondOfGroup) {
+        if !matches!(found.ended_for, Some(EndedFor::SecondOfGroup | EndedFor::Replaced)) {
             return Ok(());
         }
         let published = self.catalogs.version(look.seen.catalog).await?;
         let policy = published.map(|published| published.catalog.subscriptions.second).unwrap_or_default();
-        for (payment, _) in look.invoices.iter().flat_map(|invoice| &invoice.payments) {
-            match policy {
-                SecondPaid::Refund => self.stripe.refund_whole(payment).await?,
-                SecondPaid::Flag => {
-                    let reason = "paid for a second subscription";
-                    self.unclaimed(payment.as_str(), reason, found.id.as_str(), now).await?;
-                }
+        let ended = found.ended_at.unwrap_or(now);
+        let runs = |invoice: &&PaidInvoice| invoice.lines.iter().any(|line| line.period.end > ended);
+        for (payment, _) in look.invoices.iter().filter(runs).flat_map(|invoice| &invoice.payments) {
+            let stays = match policy {
+                SecondPaid::Flag => true,
+                SecondPaid::Refund => match self.stripe.refund_whole(payment).await {
+                    Ok(()) => false,
+                    Err(error @ StripeError::Refused(_)) => {
+                        tracing::warn!(%payment, cause = %error, "not refunded");
+                        true
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            if stays {
+                let reason = "paid for a second subscription";
+                self.unclaimed(payment.as_str(), reason, found.id.as_str(), now).await?;
             }
         }
         Ok(())

@@ -337,7 +337,7 @@ mod tests {
                 "J#job_1 / R#J6wcOaCPFUuTxGt-TUg_BBn6MB11km3i0g9mI0w7CNQ#0007",
                 "C#cus_1 / P",
                 "T#email:1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 / T",
-                "T#card:IQ / T",
+                "T#card:RIY7A-mQm3EA4FsCUmkJo0b9dFUYP2YZ4P5hmMiZgeA / T",
                 "Z#cs_1 / Z",
                 "UNCLAIMED#2 / 0001790769600000",
                 "W#evt_1 / W",

@@ -46,18 +46,24 @@ impl Stripe {
     ) -> Result<Option<Subscription>, StripeError> {
         let Some(found) = self.subscription(&order.subscription).await? else { return Ok(None) };
         if order.is_met_by(&found) {
-            return Ok(Some(found));
+            return self.unscheduled(found, key).await.map(Some);
         }
-        self.release_schedule(&found, key).await?;
         let request = order.update(&found, self)?.customize();
-        match self.send_update(request, "change", &found.id, key).await {
+        let changed = match self.send_update(request, "change", &found.id, key).await {
             // Sent before, when the subscription was another: perhaps it was carried out then.
             Err(error) if error.is_key_reused() => {
                 let now = self.subscription(&found.id).await?;
-                now.filter(|now| order.is_met_by(now)).map(Some).ok_or(error)
+                now.filter(|now| order.is_met_by(now)).ok_or(error)?
             }
-            changed => changed.map(Some),
-        }
+            changed => changed?,
+        };
+        // Only now: a decline leaves what was planned as it was.
+        self.unscheduled(changed, key).await.map(Some)
+    }
+
+    async fn unscheduled(&self, found: Subscription, key: &str) -> Result<Subscription, StripeError> {
+        self.release_schedule(&found, key).await?;
+        Ok(Subscription { schedule: None, next: None, ..found })
     }
 
     /// Has it end when what is paid for does. A change that was still to come is given up for it.
@@ -94,10 +100,7 @@ impl Stripe {
         if found.status.is_final() {
             return Ok(Some(found));
         }
-        if found.schedule.is_some() {
-            self.release_schedule(&found, key).await?;
-            found = Subscription { schedule: None, next: None, ..found };
-        }
+        found = self.unscheduled(found, key).await?;
         if found.cancel_at.is_some() {
             found = self.stay(id, at_period_end, key).await?;
         }

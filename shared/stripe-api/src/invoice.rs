@@ -27,8 +27,13 @@ impl Stripe {
             .status(InvoiceStatus::Paid)
             .expand(["data.payments".to_owned()])
             .limit(PAGE);
+        let found = match paging::all(list.paginate(), self.call(INVOICE)).await {
+            // There is no such subscription.
+            Err(error) if error.names_nothing() => return Ok(Vec::new()),
+            found => found?,
+        };
         let mut invoices = Vec::new();
-        for invoice in paging::all(list.paginate(), self.call(INVOICE)).await? {
+        for invoice in found {
             invoices.push(self.paid_invoice(invoice, id).await?);
         }
         invoices.reverse();

@@ -9,6 +9,9 @@ use crate::Stripe;
 /// Beside the envelope: which request of ours made the object.
 pub(crate) const REQUEST: &str = "tollgate_request";
 
+/// Beside the envelope of a subscription that we ended: why.
+pub(crate) const ENDED: &str = "tollgate_ended";
+
 /// Beside the envelope of a refund: who decided it.
 pub(crate) const OPERATOR: &str = "tollgate_operator";
 

@@ -177,7 +177,7 @@ impl PortalChanges {
             }),
             schedule_at_period_end: Some(ScheduleAtPeriodEnd { conditions: Some(conditions) }),
             // As everywhere: whatever is tried, a trial lasts as long as it was promised.
-            trial_update_behavior: Some(TrialUpdate::ContinueTrial),
+            trial_update_behavior: Some(TrialUpdate::EndTrial),
         }
     }
 }

@@ -8,7 +8,7 @@ use stripe_billing::subscription::{
     CreateSubscriptionPaymentBehavior, CreateSubscriptionPaymentSettings,
     CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod, CreateSubscriptionTrialSettings,
     CreateSubscriptionTrialSettingsEndBehavior,
-    CreateSubscriptionTrialSettingsEndBehaviorMissingPaymentMethod, UpdateSubscription,
+    CreateSubscriptionTrialSettingsEndBehaviorMissingPaymentMethod,
 };
 use stripe_shared::InvoiceStatus;
 
@@ -83,20 +83,6 @@ impl Stripe {
         let default = settings.and_then(|settings| settings.default_payment_method.as_ref());
         let method = own.as_ref().or_else(|| default?.as_object());
         method.map(|method| methods::read(method, default.map(|default| default.id().as_str()))).transpose()
-    }
-
-    /// Has a subscription charged to this from now on, whatever its customer's default is. It has to be the
-    /// customer's.
-    pub async fn charge_subscription_to(
-        &self,
-        id: &SubscriptionId,
-        method: &PaymentMethodId,
-        key: &str,
-    ) -> Result<Subscription, StripeError> {
-        let request = UpdateSubscription::new(id.as_str())
-            .default_payment_method(method.as_str())
-            .expand([schedule::EXPANDED.to_owned()]);
-        self.send_update(request.customize(), "charge", id, key).await
     }
 
     fn new_subscription(&self, order: &SubscriptionOrder) -> CreateSubscription {

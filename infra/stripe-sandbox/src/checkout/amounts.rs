@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, intent_id, is_subscription};
+use super::{KIND, address, intent_id, is_subscription};
 use crate::cart;
 use crate::coupons;
 use crate::discounts::{self, Costing, Off, Redemption};
@@ -71,8 +71,8 @@ fn price(tx: &Tx, session: &mut Value, items: &mut [Value], redemptions: &[Redem
         .collect();
     let rows = discounts::spread(&offs.collect::<Answer<Vec<_>>>()?, &costing);
     let taxed = session["automatic_tax"]["enabled"] == json!(true);
-    let customer = tx.find("customer", session["customer"].as_str().unwrap_or_default())?.unwrap_or_default();
-    let rate = tax::rate_of(&customer).filter(|_| taxed);
+    let payer = address::payer(tx, session)?;
+    let rate = tax::rate_of(&payer).filter(|_| taxed);
     for (index, item) in items.iter_mut().enumerate() {
         let off: i64 = rows.iter().map(|row| row[index]).sum();
         let net = number(item, "amount_subtotal") - off;
@@ -88,7 +88,7 @@ fn price(tx: &Tx, session: &mut Value, items: &mut [Value], redemptions: &[Redem
     session["total_details"]["amount_discount"] = json!(sum("amount_discount"));
     session["total_details"]["amount_tax"] = json!(sum("amount_tax"));
     session["payment_status"] = json!(if total == 0 { "no_payment_required" } else { "unpaid" });
-    if taxed && tax::country(&customer).is_some() {
+    if taxed && tax::country(&payer).is_some() {
         session["automatic_tax"]["status"] = json!("complete");
     }
     session["discounts"] = redemptions
@@ -100,7 +100,7 @@ fn price(tx: &Tx, session: &mut Value, items: &mut [Value], redemptions: &[Redem
 
 /// The shopper enters a promotion code, or takes it back with an empty one.
 pub fn enter_code(tx: &Tx, id: &str, code: &str) -> Answer<Reply> {
-    let mut session = tx.get(KIND, id)?;
+    let session = tx.get(KIND, id)?;
     if session["status"] != json!("open") || session["allow_promotion_codes"] != json!(true) {
         return Err(Failure::conflict("This Checkout Session takes no promotion codes.").param("code"));
     }
@@ -112,12 +112,17 @@ pub fn enter_code(tx: &Tx, id: &str, code: &str) -> Answer<Reply> {
             vec![discounts::redeemed_by(tx, &promotion, &asked(&session), "code")?]
         }
     };
-    let mut hidden = tx.hidden(KIND, id)?;
+    reprice(tx, session, &redemptions)
+}
+
+/// What an open session costs now.
+pub fn reprice(tx: &Tx, mut session: Value, redemptions: &[Redemption]) -> Answer<Reply> {
+    let mut hidden = tx.hidden(KIND, id_of(&session))?;
     let mut items = match hidden["line_items"].take() {
         Value::Array(items) => items,
         _ => Vec::new(),
     };
-    price(tx, &mut session, &mut items, &redemptions)?;
+    price(tx, &mut session, &mut items, redemptions)?;
     hidden["line_items"] = json!(items);
     hidden["redemptions"] = redemptions.iter().map(kept).collect();
     tx.save_hidden(&session, &hidden)?;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
-use super::{debit, escaped, money, page, promotion};
+use super::{address, debit, escaped, money, page, promotion};
 use crate::failure::{Answer, Failure};
 use crate::invoices::lines;
 use crate::tx::{Cause, Reply, Tx, id_of};
@@ -22,6 +22,8 @@ struct Till {
     intent: Value,
     items: Vec<Value>,
     trial_days: Option<i64>,
+    /// The promotion code that was entered.
+    code: Option<String>,
     /// A card that is only saved asks for authentication.
     card_asks: bool,
 }
@@ -90,7 +92,8 @@ fn till(tx: &Tx, id: &str) -> Answer<Till> {
         _ => Vec::new(),
     };
     let trial_days = subscriptions::trials::days_from_now(tx, &hidden["subscription_data"]["trial"]);
-    Ok(Till { session, intent, items, trial_days, card_asks })
+    let code = promotion::applied(tx, &session)?;
+    Ok(Till { session, intent, items, trial_days, code, card_asks })
 }
 
 fn payment(till: &Till, failure: Option<&Failure>) -> Response {
@@ -102,11 +105,9 @@ fn payment(till: &Till, failure: Option<&Failure>) -> Response {
             errors.iter().find_map(|name| till.intent[*name]["message"].as_str())
         }
     };
-    let alert = message.map_or_else(String::new, |message| {
-        format!("<p class=\"alert\" role=\"alert\" id=\"alert\">{}</p>", escaped(message))
-    });
-    let state =
-        if message.is_some() { " aria-invalid=\"true\" aria-describedby=\"alert\" autofocus" } else { "" };
+    let of = failure.and_then(Failure::named).filter(|name| ["code", "country"].contains(name));
+    let wrong = |field| Wrong::of(message.filter(|_| of == field));
+    let Wrong { alert, state } = wrong(None);
     let card_field = match pay::asks_for_no_card(&till.session) {
         true => String::new(),
         false => format!(
@@ -124,20 +125,37 @@ fn payment(till: &Till, failure: Option<&Failure>) -> Response {
     let types = &till.session["payment_method_types"];
     let takes_cards = types.as_array().is_some_and(|types| types.contains(&json!("card")));
     let main = format!(
-        "<main><h1>{}</h1>{}{}{}{alert}{}{}{}{}</main>",
+        "<main><h1>{}</h1>{}{}{}{}{alert}{}{}{}{}</main>",
         escaped(&heading(till)),
         terms(till),
         receipt(till),
-        promotion::field(&till.session),
+        promotion::field(&till.session, till.code.as_deref(), &wrong(Some("code"))),
+        address::field(&till.session, &wrong(Some("country"))),
         if takes_cards { card_form.as_str() } else { "" },
         debit::forms(types, &format!("/c/pay/{id}"), &press(till)),
         cancel_link(till),
         if takes_cards { test_cards() } else { String::new() },
     );
-    let title = if message.is_some() { "Payment failed" } else { "Pay" };
+    let title = if alert.is_empty() { "Pay" } else { "Payment failed" };
     let status =
         failure.and_then(|failure| StatusCode::from_u16(failure.status).ok()).unwrap_or(StatusCode::OK);
     page(status, title, &main, SCRIPT)
+}
+
+/// What is told of a field that was filled in wrong, and how the field shows it.
+#[derive(Default)]
+pub struct Wrong {
+    pub alert: String,
+    pub state: &'static str,
+}
+
+impl Wrong {
+    fn of(message: Option<&str>) -> Self {
+        message.map_or_else(Self::default, |message| Self {
+            alert: format!("<p class=\"alert\" role=\"alert\" id=\"alert\">{}</p>", escaped(message)),
+            state: " aria-invalid=\"true\" aria-describedby=\"alert\" autofocus",
+        })
+    }
 }
 
 fn authentication(till: &Till) -> Response {
@@ -237,16 +255,32 @@ fn receipt(till: &Till) -> String {
             "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"amount\">{}</td></tr>",
             escaped(item["description"].as_str().unwrap_or("Item")),
             item["quantity"],
-            amount(item, "amount_total"),
+            amount(item, "amount_subtotal"),
         );
         row.expect("a String takes whatever is written");
     }
     format!(
         "<table><thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Quantity</th>\
          <th scope=\"col\" class=\"amount\">Amount</th></tr></thead><tbody>{rows}</tbody>\
-         <tfoot><tr><th scope=\"row\" colspan=\"2\">Total</th><td class=\"amount\">{}</td></tr></tfoot></table>",
+         <tfoot>{}<tr><th scope=\"row\" colspan=\"2\">Total</th><td class=\"amount\">{}</td></tr></tfoot></table>",
+        in_between(till),
         total(till)
     )
+}
+
+/// What is taken off, and what the tax adds.
+fn in_between(till: &Till) -> String {
+    let (details, currency) = (&till.session["total_details"], till.session["currency"].as_str());
+    let row = |name: &str, minor: i64| {
+        let shown = money(minor, currency.unwrap_or_default());
+        format!(
+            "<tr class=\"part\"><th scope=\"row\" colspan=\"2\">{name}</th><td class=\"amount\">{shown}</td></tr>"
+        )
+    };
+    let (off, tax) = (&details["amount_discount"], &details["amount_tax"]);
+    let off = off.as_i64().filter(|off| *off != 0).map(|off| row("Discount", -off));
+    let tax = tax.as_i64().filter(|tax| *tax != 0).map(|tax| row("Tax", tax));
+    off.into_iter().chain(tax).collect()
 }
 
 fn total(till: &Till) -> String {

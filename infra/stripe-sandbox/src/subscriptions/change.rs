@@ -39,7 +39,8 @@ pub fn change(call: Call) -> Answer<Value> {
     }
     params.refuse(&UNSUPPORTED)?;
     params.accept(&["off_session"]);
-    after["payment_settings"] = paying::settings(&mut params, &before["payment_settings"], &before["currency"])?;
+    after["payment_settings"] =
+        paying::settings(&mut params, &before["payment_settings"], &before["currency"])?;
     let payment = payment_behavior(&mut params)?;
     describe(tx, &mut after, &mut params)?;
     pausing::take_collection(tx, &mut after, &mut params)?;

@@ -48,6 +48,13 @@ async fn a_code_can_be_posted_by_the_page_itself() {
     let session = stand.session(&price, "&allow_promotion_codes=true").await;
     let page = session["url"].as_str().unwrap();
     let form = [("content-type", "application/x-www-form-urlencoded")];
+    let wrong = stand.send("POST", &format!("{page}/promotion"), &form, "code=nope").await;
+    assert_eq!(wrong.status, 400);
+    let complaint = "required aria-invalid=\"true\" aria-describedby=\"alert\" autofocus>\
+                     <button type=\"submit\" class=\"quiet\">Apply</button></form>\
+                     <p class=\"alert\" role=\"alert\" id=\"alert\">This code is invalid.</p>";
+    assert!(wrong.text.contains(complaint), "it is the code that is wrong, not the card: {}", wrong.text);
+    assert!(wrong.text.contains("<title>Pay</title>"), "no payment has failed");
     assert_eq!(stand.send("POST", &format!("{page}/promotion"), &form, "code=free").await.status, 303);
     let free = stand.get(&format!("/v1/checkout/sessions/{}", id(&session))).await;
     assert_eq!((&free["amount_total"], &free["payment_status"]), (&json!(0), &json!("no_payment_required")));

@@ -70,3 +70,76 @@ fn portal_plan(
         seats: plan.seats,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINGUA: &str = include_str!("../../../catalogs/lingua.toml");
+
+    /// Lingua with other words in it.
+    fn offer_of(old: &str, new: &str) -> Offer {
+        let text = LINGUA.replacen(old, new, 1);
+        let catalog = Catalog::parse(&text).unwrap();
+        let prices = catalog.plan_items().map(|item| {
+            let sold = Sold { item, currency: catalog.product.currency }.to_string();
+            let price = PriceId::parse(format!("price_{}", sold.replace(':', "_"))).unwrap();
+            (sold, price)
+        });
+        offer("live", &catalog, &prices.collect()).unwrap()
+    }
+
+    fn changes(offer: &Offer) -> &PortalChanges {
+        offer.configuration.changes.as_ref().expect("plans are changed there")
+    }
+
+    fn products(offer: &Offer) -> Vec<&str> {
+        changes(offer).plans.iter().map(|plan| plan.product.as_str()).collect()
+    }
+
+    #[test]
+    fn every_plan_that_is_sold_is_offered_on_the_catalogs_terms() {
+        let with_years =
+            "prices = [{ interval = \"month\", price = \"9.99\" }, { interval = \"year\", price = \"99\" }]";
+        let offer = offer_of("prices = [{ interval = \"month\", price = \"9.99\" }]", with_years);
+        let lingua = &offer.configuration;
+        assert_eq!((lingua.catalog.as_str(), lingua.headline.as_str()), ("lingua", "Lingua"));
+        assert_eq!(lingua.return_url, "http://localhost:3000/");
+        assert_eq!(products(&offer), ["live-lingua-plan-premium", "live-lingua-plan-plus"]);
+        let prices: Vec<_> = changes(&offer).plans[0].prices.iter().map(PriceId::as_str).collect();
+        assert_eq!(prices, ["price_plan_premium_month_usd", "price_plan_premium_year_usd"]);
+        assert_eq!(changes(&offer).downgrade, When::PeriodEnd);
+        assert!(offer.warnings.is_empty(), "{:?}", offer.warnings);
+    }
+
+    #[test]
+    fn of_more_plans_than_there_is_room_for_the_lowest_are_offered_and_the_others_named() {
+        let more: String = (0..9)
+            .map(|number| {
+                let level = 20 - number;
+                format!(
+                    "[plans.more{number}]\nname = \"More\"\nlevel = {level}\n\
+                     prices = [{{ interval = \"month\", price = \"50\" }}]\n"
+                )
+            })
+            .collect();
+        let offer = offer_of("[plans.plus]\n", &format!("{more}[plans.plus]\n"));
+        let offered = products(&offer);
+        assert_eq!(offered.len(), PortalChanges::MOST_PLANS);
+        assert_eq!((offered[0], offered[2]), ("live-lingua-plan-premium", "live-lingua-plan-more8"));
+        assert!(!offered.contains(&"live-lingua-plan-more0"));
+        assert_eq!(offer.warnings, ["Stripe's portal changes to 10 plans at most: not to `more0`"]);
+    }
+
+    #[test]
+    fn where_upgrades_wait_no_plan_is_changed_in_the_portal() {
+        let waiting = "[subscriptions]\nupgrade = \"period_end\"\n\n[features.ai_minutes]\n";
+        let offer = offer_of("[features.ai_minutes]\n", waiting);
+        assert_eq!(offer.configuration.changes, None);
+        assert!(
+            matches!(&offer.warnings[..], [why] if why.contains("upgrades wait")),
+            "{:?}",
+            offer.warnings
+        );
+    }
+}

@@ -1,6 +1,8 @@
-//! What subscribers do by themselves: the portal, invoices, and who is billed. Cards are in `methods`.
+//! What subscribers do by themselves: the portal, invoices, and who is billed. Cards are in
+//! `methods`, what the portal offers in `offers`.
 
 mod methods;
+mod offers;
 
 use std::fs::File;
 

@@ -15,14 +15,14 @@ use crate::harness::{COMPANION, Http, World};
 
 const BUILT_IN: [&str; 5] = ["companion", "game", "lingua", "retainer", "vantage"];
 const RETAINER: &str = include_str!("../../../catalogs/retainer.toml");
-const LINGUA: &str = include_str!("../../../catalogs/lingua.toml");
+pub const LINGUA: &str = include_str!("../../../catalogs/lingua.toml");
 
-async fn selling(text: &str) -> World {
+pub async fn selling(text: &str) -> World {
     let (text, catalog) = (text.to_owned(), Catalog::parse(text).unwrap());
     World::with(|options| Options { text, catalog, ..options }).await
 }
 
-async fn tollgate(folder: &Path, arguments: &[&str]) -> Output {
+pub async fn tollgate(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
     command.args(arguments).current_dir(folder).env_remove("STRIPE_SECRET_KEY");
     tokio::task::spawn_blocking(move || command.output().expect("the program runs")).await.unwrap()

@@ -1,24 +1,16 @@
 //! Every state of a subscription, reached by moving the clock, and what it gives access to.
 
 mod delayed;
-mod trials_walk;
+mod tried;
 
-use domain::catalog::Catalog;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use tollgate::stack::Options;
 
+use crate::catalog::selling;
 use crate::harness::{ASKS_FOR_3DS, Answer, Caller, DECLINED, DECLINES_LATER, PAID, World, eventually};
 
 pub const RETAINER: &str = include_str!("../../../catalogs/retainer.toml");
-pub const LINGUA: &str = include_str!("../../../catalogs/lingua.toml");
 pub const VANTAGE: &str = include_str!("../../../catalogs/vantage.toml");
-
-/// A stack that sells what this catalog says.
-pub async fn selling(text: &str) -> World {
-    let catalog = Catalog::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    World::with(|options| Options { text: text.to_owned(), catalog, ..options }).await
-}
 
 /// A form sent to Stripe's API, and what it answers.
 pub async fn stripe_form(world: &World, path: &str, form: &str) -> Answer {

@@ -1,10 +1,16 @@
 //! What each state of a subscription is worth.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use domain::access::Access;
+use domain::catalog::{Catalog, Published, Shelf};
+use domain::ids::{PlanId, SubscriptionId};
 use domain::subscription::{Seen, Status};
 use domain::time::{DAY_MS, HOUR_MS};
 use proptest::prelude::*;
 
+use crate::alterations::CATALOG;
 use crate::story::{Story, day, premium};
 
 const ALL: [Status; 9] = [
@@ -61,6 +67,26 @@ fn a_plan_is_in_force_as_long_as_its_state_gives_access() {
     }
 }
 
+/// Whichever of the two has the lesser id.
+#[test]
+fn what_is_had_beside_the_main_plan_does_not_take_its_place() {
+    for id in ["sub_0", "sub_2"] {
+        let mut story = Story::new();
+        let catalog = Catalog::parse(CATALOG).unwrap();
+        let published = Published { version: 1, catalog, prices: BTreeMap::new(), portal: None };
+        story.shelf = Shelf::new(Arc::new(published), Vec::new());
+        story.sync();
+        let main = story.seen.clone();
+        story.seen.id = SubscriptionId::parse(id).unwrap();
+        (story.seen.plan, story.seen.group) = (PlanId::parse("storage").unwrap(), "extras".to_owned());
+        story.sync();
+        assert_eq!(story.account.subscriptions.len(), 2);
+        assert_eq!(story.plan().0, "premium");
+        story.seen = Seen { status: Status::Canceled, ..main };
+        assert_eq!(story.sync().plan().0, "storage");
+    }
+}
+
 #[test]
 fn what_gives_no_access_drips_nothing_and_catches_up_with_nothing_when_it_does_again() {
     let mut story = Story::subscribed();
@@ -98,6 +124,13 @@ fn a_plan_that_is_not_had_while_past_due_ends_when_its_grace_does() {
     assert_eq!(story.plan().0, "premium");
     story.now = story.now.plus_ms(1);
     assert_eq!(story.plan(), ("free".to_owned(), "none"));
+}
+
+#[test]
+fn what_has_ended_keeps_stripes_own_word_for_it() {
+    let ended = |status| Seen { status, ended_at: Some(day(1)), ..premium() }.status_at(day(2));
+    assert_eq!(ended(Status::IncompleteExpired), Status::IncompleteExpired);
+    assert_eq!(ended(Status::Active), Status::Canceled, "its end has come, and Stripe has not told yet");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use domain::subscription::{Scheduled, Seen, Status};
 use crate::story::{Story, day, premium};
 
 /// Three plans of one group, one of them by the seat, and one beside them.
-const CATALOG: &str = r#"
+pub const CATALOG: &str = r#"
 [product]
 id = "team"
 name = "Team"

@@ -11,7 +11,7 @@ use domain::item::Interval;
 use domain::money::{Currency, Money};
 use domain::payment::Envelope;
 use domain::time::{DAY_MS, HOUR_MS, Time};
-use stripe_api::{Price, Product, ProductId};
+use stripe_api::{Billing, BillingAddress, Price, Product, ProductId};
 use stripe_sandbox::{Options, Sandbox};
 use tokio::runtime::Runtime;
 
@@ -287,4 +287,30 @@ async fn a_deleted_customer_is_nobodys_and_can_be_deleted_again() {
         assert_eq!(stripe.customer_owner(&customer).await.unwrap(), None);
     }
     stripe.delete_customer(&CustomerId::parse("cus_never").unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn billing_details_are_kept_until_they_are_taken_away() {
+    let stripe = stripe("main", &sandbox());
+    let customer = stripe.create_customer(&ada()).await.unwrap();
+    assert_eq!(stripe.billing(&customer).await.unwrap(), Some(Billing::default()));
+    let billing = Billing {
+        name: Some("Ada Lovelace".to_owned()),
+        email: Some("ada@example.com".to_owned()),
+        phone: None,
+        address: Some(BillingAddress {
+            line1: Some("12 Rue Monge".to_owned()),
+            postal_code: Some("75005".to_owned()),
+            country: Some("FR".to_owned()),
+            ..BillingAddress::default()
+        }),
+    };
+    for (key, billing) in [("1", &billing), ("2", &Billing::default()), ("3", &billing)] {
+        let set = stripe.set_billing(&customer, billing, key).await.unwrap();
+        assert_eq!(set.as_ref(), Some(billing));
+        assert_eq!(stripe.billing(&customer).await.unwrap().as_ref(), Some(billing));
+    }
+    stripe.delete_customer(&customer).await.unwrap();
+    assert_eq!(stripe.billing(&customer).await.unwrap(), None);
+    assert_eq!(stripe.set_billing(&customer, &billing, "4").await.unwrap(), None);
 }

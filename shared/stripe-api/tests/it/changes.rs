@@ -56,6 +56,10 @@ fn scheduled() -> Step {
     now(json!({ "schedule": schedule(json!([])) }))
 }
 
+fn done_as_scheduled() -> Step {
+    now(json!({"metadata": {"tollgate_request": "req:ada:change:1"}, "schedule": schedule(json!([]))}))
+}
+
 #[tokio::test]
 async fn a_change_names_its_item_its_moment_and_its_request_and_fails_rather_than_owes() {
     let wire = Wire::play([now(json!({})), done()]);
@@ -111,19 +115,33 @@ async fn a_change_within_a_trial_is_not_prorated() {
 
 #[tokio::test]
 async fn a_change_to_come_is_given_up_for_one_now() {
-    let wire = Wire::play([scheduled(), Step::ok(schedule(json!([])).to_string()), done()]);
-    stripe(&wire).change_now(&order(), "key").await.unwrap();
-    assert_eq!(wire.calls(), [GET, RELEASE, POST]);
+    let released = || Step::ok(schedule(json!([])).to_string());
+    let wire = Wire::play([scheduled(), done_as_scheduled(), released()]);
+    let changed = stripe(&wire).change_now(&order(), "key").await.unwrap().unwrap();
+    assert_eq!(wire.calls(), [GET, POST, RELEASE]);
+    assert_eq!((changed.schedule, changed.next), (None, None));
     let seen = wire.seen();
     assert!(seen[1].key().is_some() && seen[1].key() != seen[2].key(), "each step has a key of its own");
+    // Cut off before the release.
+    let wire = Wire::play([done_as_scheduled(), released()]);
+    stripe(&wire).change_now(&order(), "key").await.unwrap();
+    assert_eq!(wire.calls(), [GET, RELEASE]);
+}
+
+#[tokio::test]
+async fn a_declined_change_gives_up_nothing_that_was_to_come() {
+    let declined = Step::status(402).body(r#"{"error":{"type":"card_error","code":"card_declined"}}"#);
+    let wire = Wire::play([scheduled(), declined]);
+    assert!(stripe(&wire).change_now(&order(), "key").await.unwrap_err().decline().is_some());
+    assert_eq!(wire.calls(), [GET, POST]);
 }
 
 #[tokio::test]
 async fn a_schedule_that_somebody_else_released_is_in_nobodys_way() {
-    let wire = Wire::play([scheduled(), Step::status(400).body(REFUSED), now(json!({})), done()]);
+    let wire = Wire::play([scheduled(), done_as_scheduled(), Step::status(400).body(REFUSED), done()]);
     stripe(&wire).change_now(&order(), "key").await.unwrap();
-    assert_eq!(wire.calls(), [GET, RELEASE, GET, POST]);
-    let wire = Wire::play([scheduled(), Step::status(400).body(REFUSED), scheduled()]);
+    assert_eq!(wire.calls(), [GET, POST, RELEASE, GET]);
+    let wire = Wire::play([scheduled(), done_as_scheduled(), Step::status(400).body(REFUSED), scheduled()]);
     let refused = stripe(&wire).change_now(&order(), "key").await.unwrap_err();
     assert!(matches!(refused, StripeError::Refused(_)), "{refused}");
 }

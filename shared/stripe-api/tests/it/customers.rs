@@ -287,7 +287,8 @@ async fn the_portal_lets_a_customer_in_for_all_or_for_one_thing() {
         Some(PortalFlow::ChangePlan("sub_1".parse().unwrap())),
     ];
     for flow in &flows {
-        let url = stripe.open_portal(&ada(), "https://app.example/account", flow.as_ref()).await.unwrap();
+        let url =
+            stripe.open_portal(&ada(), "https://app.example/account", None, flow.as_ref()).await.unwrap();
         assert_eq!(url, "https://billing.example/p/session/1");
     }
     let seen = wire.seen();

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-const BY_HAND: [&str; 17] = [
+const BY_HAND: [&str; 18] = [
     "/v1/",
+    "\"/billing_portal",
     "\"/checkout",
     "/checkout/sessions",
     "\"/customers",

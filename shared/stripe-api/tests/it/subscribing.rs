@@ -164,7 +164,7 @@ async fn a_subscription_is_charged_to_its_own_method_else_to_its_customers() {
 async fn a_subscription_can_be_charged_to_another_method() {
     let wire = Wire::play([Step::ok(subscription(json!({"default_payment_method": "pm_2"})))]);
     let method = PaymentMethodId::parse("pm_2").unwrap();
-    let charged = stripe(&wire).charge_subscription_to(&id(), &method, "key").await.unwrap();
-    assert_eq!(charged.method, Some(method));
+    stripe(&wire).charge_to(&id(), &method).await.unwrap();
+    assert_eq!(wire.seen()[0].call(), format!("POST /v1/subscriptions/{}", id()));
     assert_eq!(wire.seen()[0].fields()["default_payment_method"], "pm_2");
 }

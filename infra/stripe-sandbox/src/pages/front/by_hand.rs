@@ -10,6 +10,10 @@ const DEEDS: &[(&str, &str)] = &[
     ),
     ("POST /_sandbox/checkout/{session}/promotion", r#"`{"code":"…"}` enters a promotion code."#),
     (
+        "POST /_sandbox/checkout/{session}/address",
+        r#"`{"country":"FR"}` says where the shopper lives, where that is asked for: the tax is France's or Germany's, and none elsewhere. Who pays and has not said lives in the US; paying takes a `"country"` too."#,
+    ),
+    (
         "POST /_sandbox/checkout/{session}/authenticate",
         r#"`{"outcome":"success"}` or `"fail"` answers for the bank, if the card asks; so it does at `/_sandbox/payment_intents/{intent}/authenticate` and `/_sandbox/setup_intents/{intent}/authenticate`."#,
     ),

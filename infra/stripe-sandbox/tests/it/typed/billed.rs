@@ -9,9 +9,9 @@ use stripe_billing::subscription::{
     CreateSubscription, CreateSubscriptionItems, CreateSubscriptionTrialSettings,
     CreateSubscriptionTrialSettingsEndBehavior,
     CreateSubscriptionTrialSettingsEndBehaviorMissingPaymentMethod as Missing, ResumeSubscription,
-    ResumeSubscriptionBillingCycleAnchor, ResumeSubscriptionBillingCycleAnchorType, RetrieveSubscription,
-    UpdateSubscription, UpdateSubscriptionPauseCollection, UpdateSubscriptionPauseCollectionBehavior,
-    UpdateSubscriptionTrialEnd,
+    ResumeSubscriptionBillingCycleAnchor, ResumeSubscriptionBillingCycleAnchorType,
+    ResumeSubscriptionPaymentBehavior, RetrieveSubscription, UpdateSubscription,
+    UpdateSubscriptionPauseCollection, UpdateSubscriptionPauseCollectionBehavior, UpdateSubscriptionTrialEnd,
 };
 use stripe_billing::subscription_schedule::{
     CancelSubscriptionSchedule, CreateSubscriptionSchedule, ListSubscriptionSchedule,
@@ -117,9 +117,11 @@ async fn trials_and_pauses_parse() {
         .customer(customer.as_str())
         .items([item])
         .trial_period_days(5_u32)
-        .trial_settings(CreateSubscriptionTrialSettings::new(pauses));
+        .trial_settings(CreateSubscriptionTrialSettings::new(pauses))
+        .expand(["pending_setup_intent".to_owned()]);
     let made = made.send(&stand).await.unwrap();
     assert_known(&made);
+    assert!(made.pending_setup_intent.as_ref().and_then(|intent| intent.as_object()).is_some());
     let later = UpdateSubscription::new(made.id.clone())
         .trial_end(UpdateSubscriptionTrialEnd::Timestamp(stand.now() + 6 * 86_400))
         .pause_collection(UpdateSubscriptionPauseCollection::new(
@@ -136,7 +138,9 @@ async fn trials_and_pauses_parse() {
     stand.post(&format!("/v1/subscriptions/{}", made.id), "pause_collection=").await;
     stand.swap_card(made.id.as_str(), PAYS).await;
     let anchor = ResumeSubscriptionBillingCycleAnchor::new(ResumeSubscriptionBillingCycleAnchorType::Now);
-    let resumed = ResumeSubscription::new(made.id.clone()).billing_cycle_anchor(anchor);
+    let resumed = ResumeSubscription::new(made.id.clone())
+        .billing_cycle_anchor(anchor)
+        .payment_behavior(ResumeSubscriptionPaymentBehavior::ResumeOnPaymentSuccess);
     assert_eq!(resumed.send(&stand).await.unwrap().status, SubscriptionStatus::Active);
     stand
         .post(&format!("/v1/subscriptions/{}", made.id), "pause_collection[behavior]=mark_uncollectible")

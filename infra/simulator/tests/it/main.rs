@@ -1,0 +1,8 @@
+//! What Stripe tells comes in any order and more than once, and people do two things at the same time. What must
+//! come of it, whatever happens first.
+
+mod histories;
+mod images;
+mod orders;
+mod tales;
+mod world;

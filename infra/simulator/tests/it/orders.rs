@@ -1,0 +1,224 @@
+//! In whatever order Stripe's events arrive, how often, in which form and in which company: the books end the same.
+
+use std::time::Instant;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::histories::{self, Deed};
+use crate::images::{Image, Meaning};
+use crate::tales::{Tale, says_something};
+use crate::world::{World, thin};
+
+/// Something that leads to a look.
+#[derive(Clone, Copy)]
+enum Telling<'a> {
+    /// What Stripe sends, and what it is called.
+    Event(&'a str, &'a Value),
+    /// The buyer comes back from the checkout that was paid last.
+    Page(&'a str),
+}
+
+/// A few of them, and the books that they come into.
+struct Window<'a> {
+    world: &'a World,
+    tale: &'a Tale,
+    tellings: Vec<Telling<'a>>,
+    start: &'a Image,
+    from: &'static str,
+}
+
+/// The books after some of them, and one order in which those came.
+#[derive(Clone)]
+struct Reached {
+    image: Image,
+    meaning: Meaning,
+    order: Vec<String>,
+}
+
+/// How much is tried of each history.
+#[derive(Clone, Copy)]
+struct Measure {
+    /// So many consecutive events in every order.
+    every_order_of: usize,
+    /// Only at the ends of every so many deeds.
+    of_every: usize,
+    /// Orders drawn of the last six events at each deed's end.
+    drawn: usize,
+    /// Orders drawn of the whole history.
+    whole: usize,
+}
+
+const USUAL: Measure = Measure { every_order_of: 4, of_every: 4, drawn: 1, whole: 2 };
+const EXHAUSTIVE: Measure = Measure { every_order_of: 6, of_every: 1, drawn: 12, whole: 100 };
+const AT_ONCE: usize = 6;
+/// As the queue hands them out.
+const BATCH: usize = 10;
+
+impl<'a> Window<'a> {
+    /// The last events, and the page.
+    fn of_last(tale: &'a Tale, most: usize, is_fresh: bool) -> Window<'a> {
+        let told = &tale.told[tale.told.len().saturating_sub(most)..];
+        let tellings = told.iter().map(|told| Telling::Event(&told.name, &told.event)).collect();
+        let (start, from) = match is_fresh {
+            true => (&tale.fresh, "with nothing known"),
+            false => (&told[0].before, "with all known that was before"),
+        };
+        Window { world: &tale.world, tale, tellings, start, from }
+    }
+
+    fn whole(tale: &'a Tale) -> Window<'a> {
+        Window::of_last(tale, usize::MAX, true)
+    }
+
+    fn with_page(mut self) -> Window<'a> {
+        let session = self.tale.session.as_deref();
+        self.tellings.extend(session.map(Telling::Page));
+        self
+    }
+
+    /// From every subset by every one to the next: all orders there are, in which each may also come again. Books that
+    /// mean the same go on alike, so none is gone twice.
+    async fn every_order(&self, rng: &mut Rng) {
+        let all = (1usize << self.tellings.len()) - 1;
+        let mut reached: Vec<Option<Reached>> = vec![None; all + 1];
+        reached[0] = Some(self.begin().await);
+        for subset in 0..=all {
+            for (index, telling) in self.tellings.iter().enumerate() {
+                let from = reached[subset].as_ref().expect("every smaller subset was reached");
+                let next = self.after(from, &[*telling], rng).await;
+                match &mut reached[subset | (1 << index)] {
+                    Some(known) => known.expect_same(&next),
+                    unknown => *unknown = Some(next),
+                }
+            }
+        }
+    }
+
+    /// All of them shuffled, some twice, in batches of any length.
+    async fn drawn_orders(&self, count: usize, rng: &mut Rng) {
+        if count == 0 {
+            return;
+        }
+        let mut usual = self.begin().await;
+        for telling in &self.tellings {
+            usual = self.after(&usual, &[*telling], rng).await;
+        }
+        for _ in 0..count {
+            let mut order = self.tellings.clone();
+            let again = 1 + self.tellings.len() / AT_ONCE;
+            order.extend((0..again).map(|_| self.tellings[rng.usize(0..self.tellings.len())]));
+            rng.shuffle(&mut order);
+            let (mut reached, mut left) = (self.begin().await, &order[..]);
+            while !left.is_empty() {
+                let (batch, rest) = left.split_at(rng.usize(1..=left.len().min(BATCH)));
+                reached = self.after(&reached, batch, rng).await;
+                left = rest;
+            }
+            usual.expect_same(&reached);
+        }
+    }
+
+    async fn begin(&self) -> Reached {
+        self.world.put_back(self.start, &self.world.image().await).await;
+        let meaning = self.world.meaning(&self.tale.caller.user, self.start).await;
+        Reached { image: self.start.clone(), meaning, order: vec![self.from.to_owned()] }
+    }
+
+    /// The events of a batch arrive at once.
+    async fn after(&self, from: &Reached, batch: &[Telling<'_>], rng: &mut Rng) -> Reached {
+        self.world.put_back(&from.image, &self.world.image().await).await;
+        let (mut events, mut names) = (Vec::new(), Vec::new());
+        for telling in batch {
+            match telling {
+                Telling::Event(name, event) => {
+                    let (event, form) = in_some_form(event, rng);
+                    events.push(event);
+                    names.push(format!("{name}{form}"));
+                }
+                Telling::Page(session) => {
+                    let route = "GET /v1/me/checkout/{id}";
+                    let shown = self.world.ask_about(&self.tale.caller, route, session, json!(null)).await;
+                    assert_eq!(shown.0, 200, "{}", shown.1);
+                    names.push("the success page".to_owned());
+                }
+            }
+        }
+        self.world.deliver(&events).await;
+        let image = self.world.image().await;
+        let meaning = self.world.meaning(&self.tale.caller.user, &image).await;
+        let order = from.order.iter().cloned().chain([names.join(" + ")]).collect();
+        Reached { image, meaning, order }
+    }
+}
+
+impl Reached {
+    fn expect_same(&self, other: &Reached) {
+        let (first, second) = (self.order.join("\n    "), other.order.join("\n    "));
+        let differ = self.meaning.differs(&other.meaning);
+        assert!(differ.is_empty(), "{first}\n  and\n    {second}\n  end {differ}");
+    }
+}
+
+/// Some are told thin, where that tells as much.
+fn in_some_form(event: &Value, rng: &mut Rng) -> (Value, &'static str) {
+    let shape = thin(event);
+    if rng.u8(0..3) == 0 && says_something(&shape) { (shape, " (thin)") } else { (event.clone(), "") }
+}
+
+async fn tell(history: &[Deed], measure: Measure, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut tale = Tale::begin().await;
+    for (number, deed) in history.iter().enumerate() {
+        let known = tale.told.len();
+        let started = Instant::now();
+        tale.go_on(*deed).await;
+        if tale.told.len() == known {
+            continue;
+        }
+        for is_fresh in [true, false] {
+            let window = Window::of_last(&tale, AT_ONCE, is_fresh).with_page();
+            window.drawn_orders(measure.drawn, &mut rng).await;
+            if (number + history.len()) % measure.of_every == 0 {
+                Window::of_last(&tale, measure.every_order_of, is_fresh).every_order(&mut rng).await;
+            }
+        }
+        if std::env::var("TE1").is_ok() {
+            eprintln!("  {deed:?}: {} events, {:?}", tale.told.len() - known, started.elapsed());
+        }
+        assert!(tale.is_at_rest().await, "told again, it moved something in Stripe");
+        tale.world.put_back(&tale.now, &tale.world.image().await).await;
+    }
+    Window::whole(&tale).drawn_orders(measure.whole, &mut rng).await;
+}
+
+macro_rules! told_in_any_order {
+    ($($name:ident: $history:ident,)*) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            tell(histories::$history, USUAL, 7).await;
+        }
+    )*};
+}
+
+told_in_any_order! {
+    the_life_of_a_subscription: LIFE,
+    changes: CHANGES,
+    refunds: REFUNDS,
+    disputes: DISPUTES,
+    a_refunded_plan: REFUNDED_PLAN,
+    a_disputed_plan: DISPUTED_PLAN,
+    debits: DEBITS,
+    without_a_page: DIRECT,
+    a_second_subscription: SECOND,
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes minutes; --release takes one"]
+async fn every_history_in_every_order() {
+    for (name, history) in histories::ALL {
+        let started = Instant::now();
+        tell(history, EXHAUSTIVE, 7).await;
+        eprintln!("{name}: {:?}", started.elapsed());
+    }
+}
