@@ -7,7 +7,7 @@ use domain::account::Account;
 use domain::catalog::SecondPaid;
 use domain::follow::{loser, rivals};
 use domain::ids::{SubscriptionId, UserId};
-use domain::subscription::{PaidInvoice, Status};
+use domain::subscription::Status;
 use domain::time::Time;
 use domain::trial::TrialMark;
 use store::Read;
@@ -24,10 +24,7 @@ impl Settle {
         self.make_good(look, found, now).await?;
         if let Some((second, why)) = self.second(user, look, now).await? {
             self.end(&second, why).await?;
-            let ended = self.bring(user, &second, now).await?.look;
-            if let Some(found) = &ended.found {
-                self.make_good(&ended, found, now).await?;
-            }
+            self.bring(user, &second, now).await?;
             return Ok(second == look.seen.id);
         }
         if look.seen.status == Status::Trialing && self.is_tried_again(&look.account, found).await? {
@@ -98,6 +95,22 @@ impl Settle {
         Ok(had.is_none_or(|had| had.ended_for.is_none()))
     }
 
+    /// An end takes along what its subscription gave. Whatever goes back of the money has to be known before, or the
+    /// tokens would be taken twice: once with the subscription, and once more as a debt.
+    pub(crate) async fn give_back_before_its_end(
+        &self,
+        user: &UserId,
+        look: &Look,
+        now: Time,
+    ) -> Result<(), SettleError> {
+        let Some(found) = &look.found else { return Ok(()) };
+        self.make_good(look, found, now).await?;
+        for payment in look.paid_beyond(found.ended_at.unwrap_or(now)) {
+            self.reverse_booked(user, payment, found.id.as_str(), now).await?;
+        }
+        Ok(())
+    }
+
     async fn end(&self, subscription: &SubscriptionId, why: EndedFor) -> Result<(), SettleError> {
         tracing::warn!(%subscription, ?why, "canceled: this may not be");
         Ok(self.stripe.end_subscription(subscription, why).await?)
@@ -110,9 +123,7 @@ impl Settle {
         }
         let published = self.catalogs.version(look.seen.catalog).await?;
         let policy = published.map(|published| published.catalog.subscriptions.second).unwrap_or_default();
-        let ended = found.ended_at.unwrap_or(now);
-        let runs = |invoice: &&PaidInvoice| invoice.lines.iter().any(|line| line.period.end > ended);
-        for (payment, _) in look.invoices.iter().filter(runs).flat_map(|invoice| &invoice.payments) {
+        for payment in look.paid_beyond(found.ended_at.unwrap_or(now)) {
             let stays = match policy {
                 SecondPaid::Flag => true,
                 SecondPaid::Refund => match self.stripe.refund_whole(payment).await {

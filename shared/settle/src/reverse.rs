@@ -127,17 +127,45 @@ impl Settle {
         now: Time,
     ) -> Result<Reversal, Stop> {
         let booked = self.booked(payment, seen_in, now).await?;
-        let look = |account: Account| self.look_back(account.user, payment, seen_in, now);
-        let decide = |account: &Account, Look { row, reversed }: &Look| {
-            reverse(account, row, reversed.of(row.paid.amount_minor), now)
-        };
-        let Observed { look, news } = self.store.observe(&booked.user, look, decide).await?;
+        let Observed { look, news } = self.look_and_move(&booked.user, payment, seen_in, now).await?;
         if look.reversed.refunded_minor >= look.row.paid.amount_minor {
             let number = look.row.reversals + u32::from(news.is_some());
             let cause = Cause::Reversal { payment: payment.clone(), number };
             self.end_if_refunded(booked, &cause, seen_in, now).await?;
         }
         Ok(news.map_or(Reversal::Same, |entry| Reversal::Moved(Box::new(entry))))
+    }
+
+    /// The same of a payment that gave tokens; of what the books lack there is nothing to take.
+    pub(crate) async fn reverse_booked(
+        &self,
+        user: &UserId,
+        payment: &PaymentId,
+        seen_in: &str,
+        now: Time,
+    ) -> Result<(), SettleError> {
+        let row = self.store.payment(user, payment).await?;
+        if row.is_none_or(|row| row.granted.is_zero()) {
+            return Ok(());
+        }
+        match boxed(|| self.look_and_move(user, payment, seen_in, now)).await {
+            Ok(_) | Err(Stop::Aside(_)) => Ok(()),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn look_and_move(
+        &self,
+        user: &UserId,
+        payment: &PaymentId,
+        seen_in: &str,
+        now: Time,
+    ) -> Result<Observed<Look>, Stop> {
+        let look = |account: Account| self.look_back(account.user, payment, seen_in, now);
+        let decide = |account: &Account, Look { row, reversed }: &Look| {
+            reverse(account, row, reversed.of(row.paid.amount_minor), now)
+        };
+        self.store.observe(user, look, decide).await
     }
 
     /// Whose payment it is to the books, and what it paid.

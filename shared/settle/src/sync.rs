@@ -5,7 +5,7 @@ use domain::catalog::PlanSold;
 use domain::cause::Cause;
 use domain::decide::{Act, Command};
 use domain::follow::observe;
-use domain::ids::{PriceId, SubscriptionId, UserId};
+use domain::ids::{PaymentId, PriceId, SubscriptionId, UserId};
 use domain::item::Item;
 use domain::money::Money;
 use domain::subscription::{InvoiceLine, PaidFor, PaidInvoice, Period, Scheduled, Seen, Status};
@@ -106,8 +106,17 @@ impl Settle {
     /// Looks, writes what is new, and books what is paid.
     pub(crate) async fn bring(&self, user: &UserId, id: &SubscriptionId, now: Time) -> Result<Brought, Stop> {
         let look = |account| self.look(id, account, now);
-        let decide = |account: &Account, look: &Look| observe(account, &look.seen, now);
-        let Observed { look, news } = self.store.observe(user, look, decide).await?;
+        let unless_it_ends = |account: &Account, look: &Look| match look.ends() {
+            true => None,
+            false => observe(account, &look.seen, now),
+        };
+        let mut observed = self.store.observe(user, look, unless_it_ends).await?;
+        if observed.look.ends() {
+            self.give_back_before_its_end(user, &observed.look, now).await?;
+            let decide = |account: &Account, look: &Look| observe(account, &look.seen, now);
+            observed = self.store.observe(user, look, decide).await?;
+        }
+        let Observed { look, news } = observed;
         let mut entries = u32::from(news.is_some());
         let causes: Vec<Cause> = look.invoices.iter().map(|paid| Cause::Invoice(paid.id.clone())).collect();
         let unbooked = self.store.unbooked(&causes).await?;
@@ -254,6 +263,18 @@ impl Settle {
 }
 
 impl Look {
+    /// Whether it is news that it has ended.
+    fn ends(&self) -> bool {
+        let is_held = self.account.subscriptions.iter().any(|held| held.seen.id == self.seen.id);
+        is_held && self.seen.status.is_final()
+    }
+
+    /// What was paid for time that was still to come when it ended.
+    pub fn paid_beyond(&self, ended: Time) -> impl Iterator<Item = &PaymentId> {
+        let runs = move |invoice: &&PaidInvoice| invoice.lines.iter().any(|line| line.period.end > ended);
+        self.invoices.iter().filter(runs).flat_map(|invoice| &invoice.payments).map(|(payment, _)| payment)
+    }
+
     /// As if Stripe had ended it now.
     fn gone(account: Account, held: Seen, now: Time) -> Look {
         let seen = Seen { status: Status::Canceled, ended_at: Some(now), ..held };

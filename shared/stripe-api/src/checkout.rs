@@ -23,7 +23,7 @@ use stripe_types::RangeQueryTs;
 
 use crate::error::StripeError;
 use crate::idempotency::{keyed, keyed_once};
-use crate::{Stripe, metadata, money, paging, payment, words};
+use crate::{IntentState, Stripe, metadata, money, paging, payment, words};
 
 const SESSION: &str = "checkout.session";
 const PAGE: i64 = 100;
@@ -70,7 +70,7 @@ pub struct Session {
     pub request: Option<String>,
     /// The money of a one-off sale, once it has arrived. What a subscription cost its invoices tell.
     pub payment: Option<Payment>,
-    /// Why the money of a one-off sale, which was under way, did not arrive. Told of a session that is looked at by itself.
+    /// Why the money that was under way did not arrive. Told of a session that is looked at by itself.
     pub failure: Option<String>,
     /// What a sold plan became, once the buyer is done.
     pub subscription: Option<SubscriptionId>,
@@ -102,11 +102,26 @@ impl Stripe {
     pub async fn session(&self, id: &CheckoutId) -> Result<Option<Session>, StripeError> {
         // A session that is paid by a bank never says that the bank refused; its intent does.
         let request = RetrieveCheckoutSession::new(id.as_str()).expand(["payment_intent".to_owned()]);
-        match request.send(&self.call(SESSION)).await {
-            Ok(session) => read(session).map(Some),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error.about(SESSION)),
+        let session = match request.send(&self.call(SESSION)).await {
+            Ok(session) => read(session)?,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.about(SESSION)),
+        };
+        match session.invoice.clone().filter(|_| session.status == SessionStatus::Processing) {
+            Some(invoice) => self.with_news(session, &invoice).await.map(Some),
+            None => Ok(Some(session)),
         }
+    }
+
+    /// A plan's session names no intent, and does not hear of what its invoice is paid with later.
+    async fn with_news(&self, session: Session, invoice: &InvoiceId) -> Result<Session, StripeError> {
+        Ok(match self.payment_of(invoice).await? {
+            Some(IntentState::Succeeded(_)) => Session { status: SessionStatus::Complete, ..session },
+            Some(IntentState::Unpaid(AttemptOutcome::Failed(why))) => {
+                Session { failure: Some(why), ..session }
+            }
+            _ => session,
+        })
     }
 
     /// Every session made for a customer since then, newest first.

@@ -49,13 +49,14 @@ impl EndedFor {
         }
     }
 
-    /// Customers write comments too, and what was marked may have ended otherwise: it was us where both say so.
+    /// Customers write comments too, and what was marked may have ended otherwise: it was us where both say so. Whoever
+    /// comes too late marks it again, for what may be another reason; the comment is of the end itself.
     pub(crate) fn read(found: &stripe_shared::Subscription) -> Option<EndedFor> {
         found.ended_at?;
         let word = found.metadata.get(metadata::ENDED)?;
-        let why = EndedFor::ALL.into_iter().find(|why| why.word() == word)?;
+        let is_marked = EndedFor::ALL.into_iter().any(|why| why.word() == word);
         let comment = found.cancellation_details.as_ref()?.comment.as_deref()?;
-        (comment == why.comment()).then_some(why)
+        EndedFor::ALL.into_iter().find(|why| why.comment() == comment).filter(|_| is_marked)
     }
 }
 

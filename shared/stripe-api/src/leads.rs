@@ -10,8 +10,8 @@ use stripe_core::refund::RetrieveRefund;
 use stripe_shared::{Invoice, InvoicePayment, PaymentIntent};
 use stripe_types::Expandable;
 
-use crate::Stripe;
 use crate::error::StripeError;
+use crate::{IntentState, Stripe, payment};
 
 const INVOICE_PAYMENT: &str = "invoice_payment";
 
@@ -39,6 +39,16 @@ impl Stripe {
         let found = self.invoice_payments(ListInvoicePayment::new().invoice(invoice.as_str())).await?;
         let intents = found.into_iter().filter_map(|found| found.payment.payment_intent);
         intents.map(|intent| payment_id(&intent, INVOICE_PAYMENT)).collect()
+    }
+
+    /// What became of the money that an invoice asks for. `None` where nothing is due.
+    pub(crate) async fn payment_of(&self, invoice: &InvoiceId) -> Result<Option<IntentState>, StripeError> {
+        let list = ListInvoicePayment::new()
+            .invoice(invoice.as_str())
+            .expand(["data.payment.payment_intent".to_owned()]);
+        let found = self.invoice_payments(list).await?;
+        let intent = found.into_iter().find_map(|found| found.payment.payment_intent?.into_object());
+        Ok(intent.map(payment::read).transpose()?.map(|intent| intent.state))
     }
 
     /// The payment that a refund gives back. `None` where this account has no such refund, or money was charged

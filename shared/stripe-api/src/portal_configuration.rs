@@ -56,6 +56,8 @@ pub struct PortalChanges {
     pub proration: Proration,
     /// When what comes to less, or is paid more often, begins. Everything else begins at once.
     pub downgrade: When,
+    /// Whether a trial goes on with the plan that is changed to, instead of ending and being paid for.
+    pub keeps_trials: bool,
 }
 
 /// A plan that can be changed to.
@@ -176,8 +178,10 @@ impl PortalChanges {
                 Proration::None => UpdateProration::None,
             }),
             schedule_at_period_end: Some(ScheduleAtPeriodEnd { conditions: Some(conditions) }),
-            // As everywhere: whatever is tried, a trial lasts as long as it was promised.
-            trial_update_behavior: Some(TrialUpdate::EndTrial),
+            trial_update_behavior: Some(match self.keeps_trials {
+                true => TrialUpdate::ContinueTrial,
+                false => TrialUpdate::EndTrial,
+            }),
         }
     }
 }

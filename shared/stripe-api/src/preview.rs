@@ -9,7 +9,10 @@ use futures_util::future::{OptionFuture, join};
 use stripe::StripeRequest;
 use stripe_billing::invoice::{
     CreatePreviewInvoice, CreatePreviewInvoiceSubscriptionDetails,
+    CreatePreviewInvoiceSubscriptionDetailsBillingCycleAnchor as Anchor,
+    CreatePreviewInvoiceSubscriptionDetailsBillingCycleAnchorType as AnchorType,
     CreatePreviewInvoiceSubscriptionDetailsItems, CreatePreviewInvoiceSubscriptionDetailsProrationBehavior,
+    CreatePreviewInvoiceSubscriptionDetailsTrialEnd,
 };
 use stripe_shared::{Invoice, InvoiceLineItem};
 
@@ -43,6 +46,25 @@ pub struct PreviewLine {
     pub period: Period,
 }
 
+/// What Stripe is asked to reckon.
+#[derive(Clone, Copy)]
+enum Reckoned {
+    /// What the change comes to within its period, counted from there.
+    Change { at_once: bool, from: Time },
+    /// What is charged next once it is changed so.
+    Next,
+    /// A period that begins now: what a renewal costs, where something else is planned for the period's end.
+    Period,
+}
+
+/// The invoices that a change leads to, as far as it leads to any.
+struct Reckoning {
+    change: Option<Invoice>,
+    renewal: Option<Invoice>,
+    /// Whether the change is charged when it is made.
+    at_once: bool,
+}
+
 impl Stripe {
     /// What [`Stripe::change_now`] or [`Stripe::change_at_period_end`] would cost with the same order.
     /// `None` if there is no such subscription.
@@ -53,29 +75,38 @@ impl Stripe {
     ) -> Result<Option<Preview>, StripeError> {
         let Some(found) = self.subscription(&order.subscription).await? else { return Ok(None) };
         let plan = plan_item(&found)?;
+        let now = when == When::Now;
         // Within a trial nothing begins anew: it ends when it ends.
-        let restarts = found.status != Status::Trialing
+        let restarts = now
+            && found.status != Status::Trialing
             && order.interval().is_some_and(|interval| Some(interval) != plan.interval);
-        let counted = order.counted(&found, plan).filter(|_| when == When::Now);
-        // Where something is charged at once, the next invoice is another one.
-        let at_once = counted.is_some_and(|(at_once, _)| at_once) || when == When::Now && restarts;
-        let first = self.preview(order, &found, plan, counted);
-        let then: OptionFuture<_> = at_once.then(|| self.preview(order, &found, plan, None)).into();
-        let (first, then) = join(first, then).await;
-        let (first, then) = (first?, then.transpose()?);
-        let next_at = match when {
-            When::Now if restarts => end_of_period(&first).unwrap_or(plan.period_end),
-            _ => plan.period_end,
+        let counted = order.counted(&found, plan).filter(|_| now && !order.is_for(plan));
+        let at_once = restarts || counted.is_some_and(|(at_once, _)| at_once);
+        let is_planned = found.schedule.is_some() || found.cancel_at.is_some();
+        // Where something is charged at once, the next invoice is another one; and so where the next is planned to be.
+        let apart = at_once || is_planned;
+        let renewal = if is_planned { Reckoned::Period } else { Reckoned::Next };
+        let change = match counted {
+            Some((at_once, from)) => Some(Reckoned::Change { at_once: at_once || apart, from }),
+            None => restarts.then_some(Reckoned::Next),
         };
-        first_and_then(&first, then.as_ref(), next_at).map(Some)
+        // A planned end stays, unless a later change takes its place.
+        let renews = (change.is_none() || apart) && !(now && found.cancel_at.is_some());
+        let asked = |reckoned| self.reckoned(order, &found, plan, reckoned);
+        let change: OptionFuture<_> = change.map(asked).into();
+        let renewal: OptionFuture<_> = renews.then_some(renewal).map(asked).into();
+        let (change, renewal) = join(change, renewal).await;
+        let reckoning = Reckoning { change: change.transpose()?, renewal: renewal.transpose()?, at_once };
+        let next_at = reckoning.change.as_ref().filter(|_| restarts).and_then(end_of_period);
+        reckoning.shown(plan, next_at.unwrap_or(plan.period_end)).map(Some)
     }
 
-    async fn preview(
+    async fn reckoned(
         &self,
         order: &ChangeOrder,
         found: &Subscription,
         plan: &SubscriptionItem,
-        counted: Option<(bool, Time)>,
+        wanted: Reckoned,
     ) -> Result<Invoice, StripeError> {
         use CreatePreviewInvoiceSubscriptionDetailsProrationBehavior as Behavior;
         let mut item = CreatePreviewInvoiceSubscriptionDetailsItems::new();
@@ -84,12 +115,19 @@ impl Stripe {
         item.quantity = Some(order.quantity.into());
         let mut details = CreatePreviewInvoiceSubscriptionDetails::new();
         details.items = Some(vec![item]);
-        details.proration_behavior = Some(match counted {
-            None => Behavior::None,
-            Some((true, _)) => Behavior::AlwaysInvoice,
-            Some((false, _)) => Behavior::CreateProrations,
+        details.proration_behavior = Some(match wanted {
+            Reckoned::Next | Reckoned::Period => Behavior::None,
+            Reckoned::Change { at_once: true, .. } => Behavior::AlwaysInvoice,
+            Reckoned::Change { at_once: false, .. } => Behavior::CreateProrations,
         });
-        details.proration_date = counted.map(|(_, from)| from.seconds());
+        match wanted {
+            Reckoned::Next => {}
+            Reckoned::Change { from, .. } => details.proration_date = Some(from.seconds()),
+            Reckoned::Period if found.status == Status::Trialing => {
+                details.trial_end = Some(CreatePreviewInvoiceSubscriptionDetailsTrialEnd::Now);
+            }
+            Reckoned::Period => details.billing_cycle_anchor = Some(Anchor::new(AnchorType::Now)),
+        }
         let preview = CreatePreviewInvoice::new()
             .subscription(found.id.as_str())
             .subscription_details(details)
@@ -102,6 +140,11 @@ impl Stripe {
 }
 
 impl ChangeOrder {
+    /// Whether it is so already.
+    fn is_for(&self, plan: &SubscriptionItem) -> bool {
+        self.price == plan.price && u64::from(self.quantity) == plan.quantity
+    }
+
     fn interval(&self) -> Option<Interval> {
         match &self.envelope.item {
             Some(Item::Plan { interval, .. }) => Some(*interval),
@@ -110,26 +153,42 @@ impl ChangeOrder {
     }
 }
 
-/// The invoice that is charged first, and the one after it where that is the first.
-fn first_and_then(first: &Invoice, then: Option<&Invoice>, next_at: Time) -> Result<Preview, StripeError> {
-    let money = |amount_minor| money::read(amount_minor, &first.currency).map_err(unreadable);
-    let (due_now, due_next) = match then {
-        None => (0, first.amount_due),
-        Some(then) => {
-            // What the first gives back beyond what it charges is kept for the next.
-            let credit = first.total.saturating_add(first.starting_balance).min(0);
-            (first.amount_due, then.total.saturating_add(credit).max(0))
+impl Reckoning {
+    fn shown(&self, plan: &SubscriptionItem, next_at: Time) -> Result<Preview, StripeError> {
+        let charged = self.change.as_ref().filter(|_| self.at_once);
+        let first = self.change.iter().chain(self.renewal.iter().filter(|_| charged.is_none()));
+        let taxes = first.clone().flat_map(|invoice| invoice.total_taxes.iter().flatten());
+        let lines = first.flat_map(|invoice| &invoice.lines.data);
+        Ok(Preview {
+            due_now: self.money(plan, charged.map_or(0, |change| change.amount_due))?,
+            due_next: self.money(plan, self.due_next().max(0))?,
+            next_at,
+            tax: self.money(plan, taxes.map(|tax| tax.amount).fold(0, i64::saturating_add))?,
+            lines: lines.map(line).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn due_next(&self) -> i64 {
+        match (&self.change, &self.renewal) {
+            (Some(change), Some(renewal)) => {
+                let change = change.total.saturating_add(change.starting_balance);
+                // What is given back beyond what is charged is kept for the next.
+                let kept = if self.at_once { change.min(0) } else { change };
+                renewal.total.saturating_add(kept)
+            }
+            (Some(_), None) if self.at_once => 0,
+            (Some(only), None) | (None, Some(only)) => only.amount_due,
+            (None, None) => 0,
         }
-    };
-    let taxes = first.total_taxes.iter().flatten().map(|tax| tax.amount);
-    let lines = first.lines.data.iter().map(line);
-    Ok(Preview {
-        due_now: money(due_now)?,
-        due_next: money(due_next)?,
-        next_at,
-        lines: lines.collect::<Result<_, _>>()?,
-        tax: money(taxes.fold(0, i64::saturating_add))?,
-    })
+    }
+
+    fn money(&self, plan: &SubscriptionItem, amount_minor: i64) -> Result<Money, StripeError> {
+        match (self.change.as_ref().or(self.renewal.as_ref()), plan.unit) {
+            (Some(invoice), _) => money::read(amount_minor, &invoice.currency).map_err(unreadable),
+            (None, Some(unit)) => Ok(Money { amount_minor, ..unit }),
+            (None, None) => Err(unreadable("no currency")),
+        }
+    }
 }
 
 fn line(found: &InvoiceLineItem) -> Result<PreviewLine, StripeError> {

@@ -98,8 +98,8 @@ pub const DISPUTES: &[Deed] = &[
     Disputes(None),
     BankDecides("won"),
     Buys("small"),
-    Disputes(Some(250)),
     IsRefunded(Some(100)),
+    Disputes(Some(250)),
     BankDecides("lost"),
 ];
 
@@ -148,21 +148,14 @@ pub const DIRECT: &[Deed] = &[
 pub const SECOND: &[Deed] = &[
     Subscribes("weekly"),
     Buys("small"),
+    Passes(Hours(1)),
     IsGivenAnother("daily"),
     Passes(Days(8)),
-    IsGivenAnother("billed"),
-];
-
-pub const ALL: [(&str, &[Deed]); 9] = [
-    ("the life of a subscription", LIFE),
-    ("changes", CHANGES),
-    ("refunds", REFUNDS),
-    ("disputes", DISPUTES),
-    ("a refunded plan", REFUNDED_PLAN),
-    ("a disputed plan", DISPUTED_PLAN),
-    ("debits", DEBITS),
-    ("a subscription without a page", DIRECT),
-    ("a second subscription", SECOND),
+    CancelsNow,
+    Subscribes("billed"),
+    Spends(20),
+    Passes(Hours(1)),
+    IsGivenAnother("larger"),
 ];
 
 impl Time {

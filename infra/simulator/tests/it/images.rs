@@ -28,8 +28,8 @@ pub struct Meaning {
     has_owed: bool,
 }
 
-/// They say how often somebody looked, and who told of it first.
-const BY_CHANCE: [&str; 2] = ["looks", "event"];
+/// They say how often somebody looked, who told of it first, and whether that was the page of its checkout.
+const BY_CHANCE: [&str; 3] = ["looks", "event", "checkout"];
 
 impl World {
     pub async fn image(&self) -> Image {

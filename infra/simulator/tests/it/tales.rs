@@ -1,5 +1,7 @@
 //! A history as it is told: each deed is done, and everything that Stripe says of it is delivered and kept.
 
+use std::rc::Rc;
+
 use domain::time::HOUR_MS;
 use serde_json::{Value, json};
 use stripe_event::{Fact, decode};
@@ -13,9 +15,9 @@ pub struct Tale {
     pub caller: Caller,
     pub told: Vec<Told>,
     /// The table before anything was told, when only the first request was in it.
-    pub fresh: Image,
+    pub fresh: Rc<Image>,
     /// The table as it is, everything having been told as it happened.
-    pub now: Image,
+    pub now: Rc<Image>,
     /// The session that was opened last.
     pub session: Option<String>,
     subscription: String,
@@ -27,7 +29,7 @@ pub struct Told {
     pub name: String,
     pub event: Value,
     /// The table before it was delivered.
-    pub before: Image,
+    pub before: Rc<Image>,
 }
 
 /// What one deed leads to comes to an end.
@@ -42,8 +44,8 @@ impl Tale {
             world,
             caller: Caller::named("ada").with_email("ada@mail.example"),
             told: Vec::new(),
-            fresh: Image::default(),
-            now: Image::default(),
+            fresh: Rc::default(),
+            now: Rc::default(),
             session: None,
             subscription: String::new(),
             newest,
@@ -53,7 +55,7 @@ impl Tale {
     /// Does it, and delivers one by one what Stripe says of it, and of what comes of that.
     pub async fn go_on(&mut self, deed: Deed) {
         self.act(deed).await;
-        self.now = self.world.image().await;
+        self.now = Rc::new(self.world.image().await);
         let known = self.told.len();
         loop {
             let events = self.world.told_since(&mut self.newest).await;
@@ -62,7 +64,7 @@ impl Tale {
             }
             for event in events {
                 self.world.deliver(std::slice::from_ref(&event)).await;
-                let after = self.world.image().await;
+                let after = Rc::new(self.world.image().await);
                 let before = std::mem::replace(&mut self.now, after);
                 if says_something(&event) {
                     let name = format!("{} ({})", event["type"].as_str().unwrap(), self.told.len());
@@ -120,7 +122,7 @@ impl Tale {
     async fn granted(&mut self, route: &str, body: Value) -> Value {
         let answer = self.world.granted(&self.caller, route, body).await;
         if self.told.is_empty() {
-            self.fresh = self.world.image().await;
+            self.fresh = Rc::new(self.world.image().await);
         }
         answer
     }

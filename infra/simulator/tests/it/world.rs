@@ -78,14 +78,6 @@ impl World {
         World::begin(catalog, faults, table).await
     }
 
-    /// Calls take as long as the seed says, so that they overtake each other; nothing fails.
-    pub async fn unhurried(catalog: &str, seed: u64) -> World {
-        let faults = Faults::new(seed);
-        faults.cease();
-        let table = Table::new(faults.clone()).unwrap();
-        World::begin(catalog, faults, table).await
-    }
-
     async fn begin(catalog: &str, faults: Faults, table: Table) -> World {
         let clock = Arc::new(AtomicI64::new(BEGINNING_MS));
         let calm = aws_sdk_dynamodb::Client::new(&table.without_faults().config().await);
@@ -196,11 +188,6 @@ impl World {
     pub async fn post(&self, path: &str, form: &str) -> Value {
         let done = self.send("POST", path, "application/x-www-form-urlencoded", form.to_owned()).await;
         done.unwrap_or_else(|refused| panic!("{path} {form}: {refused}"))
-    }
-
-    pub async fn delete(&self, path: &str) -> Value {
-        let done = self.send("DELETE", path, "application/x-www-form-urlencoded", String::new()).await;
-        done.unwrap_or_else(|refused| panic!("{path}: {refused}"))
     }
 
     pub async fn get(&self, path: &str) -> Value {

@@ -112,7 +112,7 @@ pub fn take_discounts(tx: &Tx, subscription: &mut Value, params: &mut Params) ->
 pub fn rework(tx: &Tx, before: &Value, after: &mut Value, params: &mut Params) -> Answer<Billed> {
     let terms = Terms::read(tx, before, params)?;
     let trial = trials::end(tx, params, 0)?;
-    let anchor = params.one_of("billing_cycle_anchor", &["now", "unchanged"])?;
+    let anchor = pausing::anchor(params)?;
     let changed = changed_items(tx, after, params)?;
     let restarts =
         anchor.as_deref() == Some("now") || !cart::renew_together([recurring(before), recurring(after)]);

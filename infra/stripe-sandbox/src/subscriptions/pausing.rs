@@ -70,7 +70,7 @@ pub fn resume(call: Call) -> Answer<Value> {
 }
 
 /// `now` or `unchanged`, by itself or as a `type`.
-fn anchor(params: &mut Params) -> Answer<Option<String>> {
+pub fn anchor(params: &mut Params) -> Answer<Option<String>> {
     let words = ["now", "unchanged"];
     if !params.is_section("billing_cycle_anchor") {
         return params.one_of("billing_cycle_anchor", &words);

@@ -32,13 +32,16 @@ pub(super) fn offer(
         warnings.push(why.to_owned());
         plans.clear();
     }
-    let listed = plans.len().min(PortalChanges::MOST_PLANS);
-    if let Some(left_out) = left_out(&plans[listed..]) {
-        warnings.push(format!("Stripe's portal changes to {listed} plans at most: not to {left_out}"));
+    let left_out = plans.split_off(plans.len().min(PortalChanges::MOST_PLANS));
+    if !left_out.is_empty() {
+        warnings.push(no_room_for(&left_out));
     }
-    let plans = plans[..listed].iter().map(|(id, plan)| portal_plan(stack, catalog, prices, id, plan));
+    // One word for all plans: where any is not for trying, no trial may be taken to it.
+    let keeps_trials = plans.iter().all(|(_, plan)| plan.trial.is_some());
+    let plans = plans.iter().map(|(id, plan)| portal_plan(stack, catalog, prices, id, plan));
     let plans: Vec<_> = plans.collect::<Result<_, _>>()?;
-    let changes = PortalChanges { plans, proration: policy.proration, downgrade: policy.downgrade.when };
+    let (proration, downgrade) = (policy.proration, policy.downgrade.when);
+    let changes = PortalChanges { plans, proration, downgrade, keeps_trials };
     let configuration = PortalConfiguration {
         catalog: catalog.product.id.clone(),
         headline: catalog.product.name.clone(),
@@ -48,9 +51,13 @@ pub(super) fn offer(
     Ok(Offer { configuration, warnings })
 }
 
-fn left_out(plans: &[(&PlanId, &Plan)]) -> Option<String> {
+fn no_room_for(plans: &[(&PlanId, &Plan)]) -> String {
     let ids: Vec<_> = plans.iter().map(|(id, _)| format!("`{id}`")).collect();
-    Some(ids.join(", ")).filter(|ids| !ids.is_empty())
+    format!(
+        "Stripe's portal changes to {} plans at most: not to {}",
+        PortalChanges::MOST_PLANS,
+        ids.join(", ")
+    )
 }
 
 fn portal_plan(
@@ -129,6 +136,12 @@ mod tests {
         assert_eq!((offered[0], offered[2]), ("live-lingua-plan-premium", "live-lingua-plan-more8"));
         assert!(!offered.contains(&"live-lingua-plan-more0"));
         assert_eq!(offer.warnings, ["Stripe's portal changes to 10 plans at most: not to `more0`"]);
+    }
+
+    #[test]
+    fn a_trial_goes_on_in_the_portal_where_every_plan_can_be_tried() {
+        assert!(changes(&offer_of("", "")).keeps_trials);
+        assert!(!changes(&offer_of("trial = { days = 14 }\n", "")).keeps_trials);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod harness;
 mod holds;
 mod killed;
 mod page;
+mod paying;
 mod payments;
 mod prove;
 mod purchase;

@@ -1,13 +1,14 @@
 //! Every state of a subscription, reached by moving the clock, and what it gives access to.
 
 mod delayed;
+mod first;
 mod tried;
 
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::catalog::selling;
-use crate::harness::{ASKS_FOR_3DS, Answer, Caller, DECLINED, DECLINES_LATER, PAID, World, eventually};
+use crate::harness::{Answer, Caller, DECLINES_LATER, PAID, World, eventually};
 
 pub const RETAINER: &str = include_str!("../../../catalogs/retainer.toml");
 pub const VANTAGE: &str = include_str!("../../../catalogs/vantage.toml");
@@ -37,19 +38,34 @@ pub async fn account(world: &World, iban: &str) -> String {
     made.json["id"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
 }
 
-/// What the app's page does with a client secret and what its user types in.
+/// What the app's page does with a client secret and the card that its user types in.
 pub async fn confirms(world: &World, secret: &str, number: &str) -> Answer {
-    let intent = secret.split("_secret_").next().unwrap();
-    let kind = if intent.starts_with("seti_") { "setup_intents" } else { "payment_intents" };
-    let form = format!(
-        "key=pk_test_page&client_secret={secret}&payment_method_data[type]=card\
-         &payment_method_data[card][number]={}&payment_method_data[card][exp_month]=12\
-         &payment_method_data[card][exp_year]=2034&payment_method_data[card][cvc]=123",
+    let card = format!(
+        "payment_method_data[type]=card&payment_method_data[card][number]={}\
+         &payment_method_data[card][exp_month]=12&payment_method_data[card][exp_year]=2034\
+         &payment_method_data[card][cvc]=123",
         number.replace(' ', "")
     );
+    confirms_by(world, secret, &card).await
+}
+
+/// The same with a bank account, and its holder's mandate.
+pub async fn confirms_debit(world: &World, secret: &str, iban: &str) -> Answer {
+    let debit = format!(
+        "payment_method_data[type]=sepa_debit&payment_method_data[sepa_debit][iban]={iban}\
+         &payment_method_data[billing_details][name]=Ada\
+         &payment_method_data[billing_details][email]=ada@app.example"
+    );
+    confirms_by(world, secret, &debit).await
+}
+
+async fn confirms_by(world: &World, secret: &str, method: &str) -> Answer {
+    let intent = secret.split("_secret_").next().unwrap();
+    let kind = if intent.starts_with("seti_") { "setup_intents" } else { "payment_intents" };
     let headers =
         [("authorization", "Bearer pk_test_page"), ("content-type", "application/x-www-form-urlencoded")];
     let url = format!("{}/v1/{kind}/{intent}/confirm", world.local().stripe);
+    let form = format!("key=pk_test_page&client_secret={secret}&{method}");
     world.http.send(Method::POST, &url, &headers, form).await
 }
 
@@ -159,86 +175,6 @@ async fn from_an_unfinished_subscription_to_its_last_day() {
         let gone = ada.post(&format!("/v1/me/subscriptions/{id}/{deed}"), json!({})).await;
         assert!(matches!(gone.status.as_u16(), 400 | 404), "{deed}: {}", gone.text);
     }
-}
-
-#[tokio::test]
-async fn a_first_payment_that_has_to_be_authenticated_waits_for_that() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada"), world.user("bob"));
-    // Typed in on the app's page, or handed over with the request.
-    let made = subscribes(&ada, json!({ "plan": "premium" })).await;
-    let secret = made["client_secret"].as_str().unwrap();
-    assert_eq!(confirms(&world, secret, ASKS_FOR_3DS).await.json["status"], "requires_action");
-    let method = card(&world, ASKS_FOR_3DS).await;
-    let of_bob = subscribes(&bob, json!({ "plan": "premium", "payment_method": method })).await;
-    assert_eq!(of_bob["status"], "incomplete", "{of_bob}");
-    for (user, secret) in [(&ada, secret), (&bob, of_bob["client_secret"].as_str().unwrap())] {
-        until(user, stage, json!(["free", "none", false, 0])).await;
-        authenticates(&world, secret).await;
-        until(user, stage, json!(["premium", "active", true, 500])).await;
-    }
-    // Renewals ask nobody any more.
-    world.advance("32d").await;
-    for user in [&ada, &bob] {
-        until(user, stage, json!(["premium", "active", true, 500])).await;
-    }
-}
-
-#[tokio::test]
-async fn a_first_payment_that_is_declined_can_be_made_with_another_card_or_expires() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada"), world.user("bob"));
-    for (user, pays) in [(&ada, true), (&bob, false)] {
-        let method = card(&world, DECLINES_LATER).await;
-        let made = subscribes(user, json!({ "plan": "premium", "payment_method": method })).await;
-        assert_eq!(made["status"], "incomplete", "{made}");
-        until(user, stage, json!(["free", "none", false, 0])).await;
-        if pays {
-            confirms(&world, made["client_secret"].as_str().unwrap(), PAID).await;
-            until(user, stage, json!(["premium", "active", true, 500])).await;
-        }
-    }
-    let unpaid = bob.get("/v1/me").await.json["subscriptions"][0]["id"].clone();
-    world.advance("24h").await;
-    until(&ada, stage, json!(["premium", "active", true, 500])).await;
-    until(&bob, |me| me["subscriptions"].clone(), json!([])).await;
-    let expired = bob.get(&format!("/v1/me/subscriptions/{}", unpaid.as_str().unwrap())).await;
-    assert_eq!((expired.status, &expired.json["status"]), (StatusCode::OK, &json!("incomplete_expired")));
-    let again = card(&world, PAID).await;
-    let made = subscribes(&bob, json!({ "plan": "elite", "payment_method": again })).await;
-    assert_eq!((&made["status"], &made["wallet"]["available"]), (&json!("active"), &json!(0)), "{made}");
-}
-
-#[tokio::test]
-async fn a_card_that_cannot_even_be_kept_bars_no_other_one() {
-    let world = World::new().await;
-    let ada = world.user("ada");
-    let declined = json!({ "plan": "premium", "payment_method": card(&world, DECLINED).await });
-    let refused = ada.post_once("/v1/me/subscriptions", "first", declined.clone()).await;
-    refused.expect_problem(402, "payment_declined");
-    assert_eq!(refused.json["reason"], "generic_decline");
-    ada.post_once("/v1/me/subscriptions", "first", declined).await.expect_problem(402, "payment_declined");
-    let good = json!({ "plan": "premium", "payment_method": card(&world, PAID).await });
-    let made = ada.post_once("/v1/me/subscriptions", "second", good).await;
-    assert_eq!((made.status, &made.json["status"]), (StatusCode::CREATED, &json!("active")), "{}", made.text);
-    until(&ada, stage, json!(["premium", "active", true, 500])).await;
-}
-
-#[tokio::test]
-async fn going_on_with_an_unfinished_subscription_is_the_same_one_and_wanting_another_replaces_it() {
-    let world = World::new().await;
-    let ada = world.user("ada");
-    let first = subscribes(&ada, json!({ "plan": "premium" })).await;
-    let same = subscribes(&ada, json!({ "plan": "premium" })).await;
-    assert_eq!((&same["id"], &same["client_secret"]), (&first["id"], &first["client_secret"]));
-    let other = subscribes(&ada, json!({ "plan": "elite" })).await;
-    assert_ne!(other["id"], first["id"]);
-    let replaced = world.stripe(&format!("/v1/subscriptions/{}", first["id"].as_str().unwrap())).await;
-    assert!(matches!(replaced["status"].as_str(), Some("canceled" | "incomplete_expired")), "{replaced}");
-    confirms(&world, other["client_secret"].as_str().unwrap(), PAID).await;
-    until(&ada, stage, json!(["elite", "active", true, 0])).await;
-    let refused = ada.post("/v1/me/subscriptions", json!({ "plan": "premium" })).await;
-    refused.expect_problem(409, "already_subscribed");
 }
 
 /// Premium's states are worth something else here than by default.

@@ -5,8 +5,9 @@ use domain::catalog::{Catalog, Proration, SubscriptionPolicy, When};
 use domain::cause::Operation;
 use domain::decide::{Act, Refusal};
 use domain::entry::Detail;
-use domain::ids::{PlanId, PriceId, SubscriptionId};
+use domain::ids::{PlanId, PriceId, SubscriptionId, UserId};
 use domain::item::Interval;
+use domain::replay::Fault;
 use domain::subscription::{Scheduled, Seen, Status};
 
 use crate::story::{Story, day, premium};
@@ -223,4 +224,31 @@ fn what_is_not_there_or_has_ended_cannot_be_altered() {
         ended.wait(10);
         assert_eq!(ask(&mut ended, deed), unknown);
     }
+}
+
+#[test]
+fn a_journal_tells_what_was_asked_and_of_an_account_that_it_did_not_touch() {
+    let mut story = Story::subscribed();
+    for deed in [change(elite()), CANCEL, CANCEL_NOW] {
+        ask(&mut story, deed).unwrap();
+    }
+    story.seen.cancel_at = Some(day(31));
+    story.sync();
+    ask(&mut story, Deed::Resume).unwrap();
+    let kinds: Vec<&str> = story.journal.iter().map(|entry| entry.detail.kind()).collect();
+    assert_eq!(kinds, ["subscription", "invoice", "change", "cancel", "cancel", "subscription", "resume"]);
+    assert_eq!(story.replayed().differs(&story.account), None);
+}
+
+#[test]
+fn nothing_can_be_asked_of_a_closed_account_nor_stand_in_its_journal() {
+    let mut story = Story::subscribed();
+    ask(&mut story, CANCEL).unwrap();
+    let mut late = story.journal.last().unwrap().clone();
+    let cause = story.request(Operation::Erase);
+    story.apply(cause, Act::Close { operator: UserId::parse("grace").unwrap() }).unwrap();
+    assert_eq!(ask(&mut story, CANCEL_NOW), Err(Refusal::Closed));
+    let mut replay = story.replayed();
+    late.seq = story.account.seq + 1;
+    assert_eq!(replay.step(&late.seal(story.account.head)), Err(Fault::Closed));
 }

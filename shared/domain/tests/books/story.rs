@@ -7,12 +7,13 @@ use domain::account::Account;
 use domain::catalog::{Allowance, Catalog, Published, Shelf, Window};
 use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Command, Grant, Refusal, Spend, What, decide};
-use domain::entry::{CheckoutRequest, Entry};
+use domain::entry::{CheckoutRequest, Entry, Hash};
 use domain::follow::observe;
 use domain::ids::{CustomerId, InvoiceId, PaymentId, PlanId, PriceId, RequestKey, SubscriptionId, UserId};
 use domain::item::Interval;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment};
+use domain::replay::Replay;
 use domain::subscription::{PaidFor, PaidInvoice, Period, Seen, Status, Terms};
 use domain::time::{DAY_MS, HOUR_MS, Time};
 
@@ -210,6 +211,18 @@ impl Story {
             direct: None,
         };
         (cause.clone(), self.apply(cause, Act::Checkout(request)))
+    }
+
+    /// The journal read again, each entry after the one before it.
+    pub fn replayed(&self) -> Replay {
+        let mut replay = Replay::new(self.account.user.clone());
+        let mut head = Hash::START;
+        for entry in &self.journal {
+            let sealed = entry.clone().seal(head);
+            head = sealed.hash;
+            assert_eq!(replay.step(&sealed), Ok(()), "{entry:?}");
+        }
+        replay
     }
 
     pub fn available(&self) -> u64 {

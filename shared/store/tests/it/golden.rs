@@ -1,5 +1,7 @@
 //! Every stored item as it was the day it was first stored. Old ones must read for ever; new ones are written the same.
 
+mod subscriber;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -76,7 +78,7 @@ impl Books {
 fn items_are_written_as_they_always_were() {
     for (golden, item) in Books::new().written() {
         let golden: Value = serde_json::from_str(golden).expect("a golden file is JSON");
-        let item = plain(&AttributeValue::M(item));
+        let item = as_json(item);
         assert_eq!(item, golden, "{item:#}");
     }
 }
@@ -114,6 +116,11 @@ fn items_stored_then_read_as_what_they_meant() {
     assert_eq!(items::to_entry(stored(ENTRY_PURCHASE_1)).unwrap(), purchase);
 }
 
+/// An item as a golden file has it.
+fn as_json(item: Item) -> Value {
+    plain(&AttributeValue::M(item))
+}
+
 /// A golden file as the item that DynamoDB would give back.
 pub fn stored(golden: &str) -> Item {
     match attribute(serde_json::from_str(golden).unwrap()) {
@@ -135,11 +142,12 @@ fn attribute(value: Value) -> AttributeValue {
     }
 }
 
-/// Numbers, texts, lists and maps, as JSON shows them.
+/// Numbers, texts, switches, lists and maps, as JSON shows them.
 pub fn plain(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) => text.clone().into(),
         AttributeValue::N(digits) => serde_json::from_str(digits).unwrap(),
+        AttributeValue::Bool(is) => (*is).into(),
         AttributeValue::Null(_) => Value::Null,
         AttributeValue::L(items) => items.iter().map(plain).collect(),
         AttributeValue::M(fields) => {

@@ -6,6 +6,7 @@ use domain::payment::Envelope;
 use domain::time::Time;
 use serde_json::{Value, json};
 
+use crate::intents::intent;
 use crate::wire::{Step, Wire};
 use crate::{CheckoutOrder, Session, SessionStatus, Stripe, StripeError};
 
@@ -95,18 +96,19 @@ async fn only_a_one_off_sale_pays_by_its_session() {
     }
 }
 
+/// A session for a plan, in these states.
+fn plan(status: &str, paid: &str, made: Value) -> Value {
+    let invoice = made.is_string().then_some("in_1");
+    json!({"mode": "subscription", "payment_intent": null, "status": status, "payment_status": paid,
+        "subscription": made, "invoice": invoice})
+}
+
 #[tokio::test]
 async fn a_finished_session_for_a_plan_names_its_subscription_and_no_payment() {
-    use SessionStatus::{Complete, Open, Processing};
-    let plan = |status: &str, paid: &str, made: Value| {
-        let invoice = made.is_string().then_some("in_1");
-        json!({"mode": "subscription", "payment_intent": null, "status": status, "payment_status": paid,
-            "subscription": made, "invoice": invoice})
-    };
+    use SessionStatus::{Complete, Open};
     let cases = [
         (plan("open", "unpaid", json!(null)), Open, None),
         (plan("open", "no_payment_required", json!(null)), Open, None),
-        (plan("complete", "unpaid", json!("sub_1")), Processing, Some("sub_1")),
         (plan("complete", "paid", json!("sub_1")), Complete, Some("sub_1")),
         (plan("complete", "no_payment_required", json!("sub_1")), Complete, Some("sub_1")),
     ];
@@ -116,6 +118,39 @@ async fn a_finished_session_for_a_plan_names_its_subscription_and_no_payment() {
         assert_eq!(session.subscription.as_ref().map(|id| id.as_str()), subscription, "{changes}");
         assert_eq!(session.invoice.map(String::from), subscription.map(|_| "in_1".to_owned()), "{changes}");
         assert_eq!(session.payment, None, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_plan_whose_money_is_under_way_the_intent_of_its_invoice_tells_more() {
+    use SessionStatus::{Complete, Processing};
+    let cases = [
+        (json!([]), Processing, None),
+        (json!([{"status": "processing", "last_payment_error": null}]), Processing, None),
+        (json!([{}]), Processing, Some("insufficient_funds")),
+        (json!([{"status": "succeeded"}]), Complete, None),
+    ];
+    for (intents, status, failure) in cases {
+        let payments = intents.as_array().unwrap().iter().map(|changes| {
+            let intent: Value = serde_json::from_str(&intent(changes.clone())).unwrap();
+            json!({
+                "id": "inpay_1", "object": "invoice_payment", "amount_paid": null, "amount_requested": 999,
+                "created": 1_790_000_000, "currency": "eur", "invoice": "in_1", "is_default": true,
+                "livemode": false, "payment": {"type": "payment_intent", "payment_intent": intent},
+                "status": "open", "status_transitions": {"canceled_at": null, "paid_at": null},
+            })
+        });
+        let list = json!({"object": "list", "data": payments.collect::<Vec<_>>(), "has_more": false,
+            "url": "/v1/invoice_payments"});
+        let unpaid = session(plan("complete", "unpaid", json!("sub_1")));
+        let wire = Wire::play([Step::ok(unpaid), Step::ok(list.to_string())]);
+        let told = Stripe::new(wire.settings()).unwrap().session(&id()).await.unwrap().unwrap();
+        assert_eq!((told.status, told.failure.as_deref()), (status, failure), "{intents}");
+        assert!(
+            wire.seen()[1].call().starts_with("GET /v1/invoice_payments?"),
+            "{:?}",
+            wire.seen()[1].call()
+        );
     }
 }
 

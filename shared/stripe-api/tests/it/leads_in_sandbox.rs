@@ -55,7 +55,7 @@ async fn an_invoice_and_its_intent_lead_to_each_other() {
     let (_, subscription) = buy(&stripe, &url).await;
     let invoice = stripe.paid_invoices(&subscription).await.unwrap().remove(0);
     let (intent, _) = &invoice.payments[0];
-    assert_eq!(stripe.intents_of(&invoice.id).await.unwrap(), [intent.clone()]);
+    assert_eq!(stripe.intents_of(&invoice.id).await.unwrap(), std::slice::from_ref(intent));
     let billed = Billed { invoice: invoice.id, subscription };
     assert_eq!(stripe.billed_by(intent).await.unwrap(), Some(billed));
     assert_eq!(stripe.intents_of(&"in_none".parse().unwrap()).await.unwrap(), []);
@@ -128,12 +128,13 @@ async fn what_may_not_be_is_ended_once_and_says_why() {
         }
         let ended = stripe.subscription(&subscription).await.unwrap().unwrap();
         assert_eq!((ended.status, ended.ended_for), (Status::Canceled, Some(why)));
-        // One that somebody else has ended says nothing of us.
+        // Whoever comes late says why it would have been, and not why it was.
         stripe.end_subscription(&subscription, EndedFor::SecondOfGroup).await.unwrap();
         assert_eq!(stripe.subscription(&subscription).await.unwrap().unwrap().ended_for, Some(why));
     }
     let url = sandbox();
     let stripe = stripe("main", &url);
+    // One that somebody else has ended says nothing of us.
     let (_, given_up) = buy(&stripe, &url).await;
     stripe.cancel_subscription(&given_up, "key").await.unwrap();
     stripe.end_subscription(&given_up, EndedFor::SecondTrial).await.unwrap();

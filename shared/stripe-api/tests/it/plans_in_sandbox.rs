@@ -200,6 +200,34 @@ async fn a_plan_is_tried_before_it_is_paid_and_pauses_where_no_card_was_left() {
 }
 
 #[tokio::test]
+async fn a_plan_paid_by_debit_is_under_way_until_the_bank_answers_and_after_its_no_until_it_is_paid() {
+    for (iban, failure) in
+        [("DE89370400440532013000", None), ("DE65370400440002222227", Some("insufficient_funds"))]
+    {
+        let clock = Arc::new(AtomicI64::new(now().millis()));
+        let url = sandbox_at(Arc::clone(&clock));
+        let stripe = stripe("main", &url);
+        let payment_methods = vec!["card".to_owned(), "sepa_debit".to_owned()];
+        let order = CheckoutOrder { payment_methods, ..plan_order(&stripe).await };
+        let opened = stripe.open_checkout(&order, "key").await.unwrap();
+        proxy::person(&url, &format!("checkout/{}/pay", opened.id), &format!(r#"{{"iban":"{iban}"}}"#));
+        let told = async || stripe.session(&opened.id).await.unwrap().unwrap();
+        let under_way = told().await;
+        assert_eq!((under_way.status, &under_way.failure), (SessionStatus::Processing, &None));
+        clock.fetch_add(3 * DAY_MS + HOUR_MS, Ordering::Relaxed);
+        let answered = told().await;
+        assert_eq!(answered.failure.as_deref(), failure);
+        let Some(invoice) = answered.invoice.filter(|_| failure.is_some()) else {
+            assert_eq!(answered.status, SessionStatus::Complete);
+            continue;
+        };
+        proxy::person(&url, &format!("invoices/{invoice}/pay"), r#"{"card":"4242424242424242"}"#);
+        let paid = told().await;
+        assert_eq!((paid.status, paid.failure), (SessionStatus::Complete, None));
+    }
+}
+
+#[tokio::test]
 async fn taxes_addresses_and_codes_are_asked_for_on_the_page() {
     let url = sandbox();
     let stripe = stripe("main", &url);

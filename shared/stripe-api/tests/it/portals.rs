@@ -36,6 +36,7 @@ fn two_plans() -> PortalChanges {
         plans: vec![plan("one", &["price_m", "price_y"], None), plan("team", &["price_t"], Some(50))],
         proration: Proration::AtOnce,
         downgrade: When::PeriodEnd,
+        keeps_trials: true,
     }
 }
 
@@ -149,13 +150,15 @@ async fn what_a_catalog_no_longer_allows_is_taken_away() {
     let one_plan = || vec![plan("one", &["price_m"], None)];
     for (proration, in_stripe) in [(Proration::NextInvoice, "create_prorations"), (Proration::None, "none")] {
         let wire = Wire::play([page(false, json!([configuration("bpc_1", 1, ours())])), one("bpc_1")]);
-        let changes = PortalChanges { plans: one_plan(), proration, downgrade: When::Now };
+        let changes =
+            PortalChanges { plans: one_plan(), proration, downgrade: When::Now, keeps_trials: false };
         let long = PortalConfiguration { headline: "é".repeat(61), ..wanted(Some(changes)) };
         changes::stripe(&wire).ensure_portal(&long).await.unwrap();
         let fields = fields(&wire.seen()[1]);
         let update = said(&fields, "subscription_update");
         assert!(update.contains(&("[proration_behavior]", in_stripe)), "{update:?}");
         assert!(update.contains(&("[schedule_at_period_end][conditions]", "")), "{update:?}");
+        assert!(update.contains(&("[trial_update_behavior]", "end_trial")), "{update:?}");
         assert!(!update.iter().any(|(_, value)| *value == "quantity"), "{update:?}");
         assert!(fields.contains(&("business_profile[headline]".to_owned(), "é".repeat(60))), "{fields:?}");
     }

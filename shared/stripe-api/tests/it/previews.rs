@@ -174,6 +174,61 @@ async fn another_interval_begins_at_once_and_is_due_again_when_it_ends() {
     assert_eq!((later.due_now, later.due_next, later.next_at), (nothing(), euros(19_999), at(END)));
 }
 
+const BEHAVIOR: &str = "subscription_details[proration_behavior]";
+const ANCHOR: &str = "subscription_details[billing_cycle_anchor][type]";
+
+/// What Stripe plans itself for the period's end is not what comes after the change.
+#[tokio::test]
+async fn where_something_else_is_planned_a_renewal_is_reckoned_as_if_it_began_now() {
+    let scheduled = || json!({ "schedule": crate::schedules::schedule(json!([])) });
+    let reckon = |behavior: &str| match behavior {
+        "always_invoice" => reckoned(json!([prorated("price_2", 1000)]), 1000, json!({})),
+        _ => reckoned(json!([line("price_2", 1999, START + 100, END)]), 1999, json!({})),
+    };
+    let later = ChangeOrder { proration: Proration::NextInvoice, ..order() };
+    for (order, when, asked, due) in [
+        (order(), When::Now, vec!["always_invoice", "none"], (1000, 1999)),
+        (later.clone(), When::Now, vec!["always_invoice", "none"], (0, 2999)),
+        (order(), When::PeriodEnd, vec!["none"], (0, 1999)),
+    ] {
+        let (preview, seen) = preview(&order, when, scheduled(), reckon).await;
+        assert_eq!((preview.due_now, preview.due_next), (euros(due.0), euros(due.1)));
+        let mut behaviors: Vec<_> = seen[1..].iter().map(|seen| seen.fields()[BEHAVIOR].clone()).collect();
+        behaviors.sort();
+        assert_eq!(behaviors, asked);
+        let renewal = seen[1..].iter().find(|seen| seen.fields()[BEHAVIOR] == "none").unwrap();
+        assert_eq!(renewal.fields()[ANCHOR], "now");
+    }
+}
+
+#[tokio::test]
+async fn what_ends_is_not_due_again_unless_the_change_takes_the_end_back() {
+    let leaving = || json!({ "cancel_at": END, "cancel_at_period_end": true });
+    let reckon = |_: &str| reckoned(json!([prorated("price_2", 1000)]), 1000, json!({}));
+    let (now, seen) = preview(&order(), When::Now, leaving(), reckon).await;
+    assert_eq!((now.due_now, now.due_next, seen.len()), (euros(1000), nothing(), 2));
+    let later = ChangeOrder { proration: Proration::NextInvoice, ..order() };
+    let (waiting, _) = preview(&later, When::Now, leaving(), reckon).await;
+    assert_eq!((waiting.due_now, waiting.due_next), (nothing(), euros(1000)), "with the last invoice");
+    let unprorated = ChangeOrder { proration: Proration::None, ..order() };
+    let (free, seen) = preview(&unprorated, When::Now, leaving(), reckon).await;
+    assert_eq!(
+        (free.due_now, free.due_next, seen.len()),
+        (nothing(), nothing(), 1),
+        "Stripe need not be asked"
+    );
+    let (stays, seen) = preview(&order(), When::PeriodEnd, leaving(), reckon).await;
+    assert_eq!((stays.due_next, &seen[1].fields()[ANCHOR]), (euros(1000), &"now".to_owned()));
+}
+
+#[tokio::test]
+async fn what_stays_as_it_is_costs_nothing_now() {
+    let same = ChangeOrder { price: PriceId::parse("price_1").unwrap(), quantity: 1, ..order() };
+    let reckon = |_: &str| reckoned(json!([line("price_1", 999, END, END + 9)]), 999, json!({}));
+    let (preview, seen) = preview(&same, When::Now, json!({}), reckon).await;
+    assert_eq!((preview.due_now, preview.due_next, seen.len()), (nothing(), euros(999), 2));
+}
+
 #[tokio::test]
 async fn looking_leaves_no_key_behind_for_the_next_look() {
     let reckon = |_: &str| reckoned(json!([]), 1999, json!({}));

@@ -1,5 +1,6 @@
 //! What the portal offers: the catalog's plans, on the catalog's terms.
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{portal, press};
@@ -22,8 +23,11 @@ async fn price(world: &World, sold: &str) -> String {
 
 async fn change_to(world: &World, user: &Caller<'_>, sold: &str) {
     let (url, _) = portal(world, user, json!({})).await;
-    let fields = format!("subscription={}&price={}", subscription(user).await, price(world, sold).await);
+    let id = subscription(user).await;
+    let fields = format!("subscription={id}&price={}", price(world, sold).await);
     press(world, &url, "switch", &fields).await;
+    // What an app asks when somebody comes back from there.
+    assert_eq!(user.get(&format!("/v1/me/subscriptions/{id}")).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

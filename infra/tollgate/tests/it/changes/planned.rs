@@ -52,7 +52,10 @@ async fn a_lesser_plan_from_the_next_period_on_takes_an_end_back() {
     let ada = world.user("ada");
     let id = planning(&world, &ada, "pro", "cancel", json!({})).await;
     let said = keeps_its_word(&world, &ada, &id, json!({ "plan": "basic" })).await;
-    assert_eq!((&said["when"], &said["money"]["due_next"]["amount_minor"]), (&json!("period_end"), &json!(1000)));
+    assert_eq!(
+        (&said["when"], &said["money"]["due_next"]["amount_minor"]),
+        (&json!("period_end"), &json!(1000))
+    );
     until(&ada, |me| json!([me["plan"]["id"], me["plan"]["cancel_at"]]), json!(["basic", null])).await;
 }
 
@@ -72,7 +75,10 @@ async fn another_lesser_plan_takes_the_place_of_the_one_that_was_planned() {
     let ada = world.user("ada");
     let id = planning(&world, &ada, "prepaid", "change", json!({ "plan": "basic" })).await;
     let said = keeps_its_word(&world, &ada, &id, json!({ "plan": "pro" })).await;
-    assert_eq!((&said["when"], &said["money"]["due_next"]["amount_minor"]), (&json!("period_end"), &json!(3000)));
+    assert_eq!(
+        (&said["when"], &said["money"]["due_next"]["amount_minor"]),
+        (&json!("period_end"), &json!(3000))
+    );
     until(&ada, |me| me["plan"]["id"].clone(), json!("pro")).await;
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{TEAM, billed, go_on_to, having, preview, team_with, time};
 use crate::catalog::{selling, tollgate};
 use crate::harness::{Answer, Caller, DECLINES_LATER, PAID, World};
-use crate::states::{ask, until};
+use crate::states::{ask, card, subscribes, until};
 
 async fn change(user: &Caller<'_>, id: &str, wanted: Value) -> Answer {
     user.post(&format!("/v1/me/subscriptions/{id}/change"), wanted).await
@@ -44,6 +44,21 @@ async fn what_is_asked_for_has_to_make_sense() {
     }
     change(&ada, &id, json!({ "quantity": 1 })).await.expect_problem(409, "nothing_to_change");
     assert_eq!(billed(&world, &id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_trial_is_not_moved_to_a_plan_that_cannot_be_tried() {
+    let world = selling(TEAM).await;
+    let ada = world.user("ada");
+    let method = card(&world, PAID).await;
+    let wanted = json!({ "plan": "basic", "interval": "month", "payment_method": method });
+    let made = subscribes(&ada, wanted).await;
+    assert_eq!(made["status"], "trialing", "{made}");
+    let id = made["id"].as_str().unwrap();
+    let refused = change(&ada, id, json!({ "plan": "prepaid" })).await;
+    refused.expect_problem(400, "invalid_request");
+    assert!(refused.json["detail"].as_str().unwrap().contains("cannot be tried"), "{}", refused.text);
+    until(&ada, |me| json!([me["plan"]["id"], me["plan"]["status"]]), json!(["basic", "trialing"])).await;
 }
 
 #[tokio::test]
