@@ -235,11 +235,7 @@ impl Settle {
             return Ok(());
         }
         let invoices = self.stripe.paid_invoices(&id).await?;
-        // A change in mid-period is not what it lives by, nor is what cost nothing.
-        let is_its_own =
-            |paid: &&PaidInvoice| !paid.payments.is_empty() && !paid.lines.iter().all(|line| line.proration);
-        let latest = invoices.iter().rev().find(is_its_own);
-        let Some(latest) = latest.filter(|latest| latest.id == invoice) else { return Ok(()) };
+        let Some(latest) = invoices.last().filter(|latest| latest.id == invoice) else { return Ok(()) };
         if !self.is_refunded(latest).await? {
             return Ok(());
         }
