@@ -1,9 +1,12 @@
 //! The one aggregate: everything that decides what a user may do.
 
-use crate::catalog::{Allowance, Catalog, Plan, Shelf};
+use std::collections::BTreeMap;
+use std::iter;
+
+use crate::catalog::{Allowance, Allows, Catalog, Feature, Plan, Shelf};
 use crate::entry::Hash;
 use crate::hold::Hold;
-use crate::ids::{CustomerId, PlanId, SubscriptionId, UserId};
+use crate::ids::{CustomerId, FeatureId, PlanId, SubscriptionId, UserId};
 use crate::lot::{Balances, Lot};
 use crate::money::Tokens;
 use crate::mutants::Mutant;
@@ -78,19 +81,36 @@ impl Account {
     /// The plan in force: the best that a subscription gives access to, else the catalog's default. What is had beside
     /// it, in other groups than the default's, is the plan only where there is no other.
     pub fn plan<'a>(&'a self, shelf: &'a Shelf) -> InForce<'a> {
-        let current = shelf.current();
-        let main = current.plans.get(&current.default_plan).map(|plan| &plan.group);
+        let best = self.opened(shelf).max_by_key(|opened| (opened.is_main(shelf), opened.plan.level));
+        best.unwrap_or_else(|| InForce::by_default(shelf))
+    }
+
+    /// The catalog's features, and what they allow: the plan in force together with all that is had beside it, so of
+    /// each the most that any of them allows.
+    pub fn features<'a>(&'a self, shelf: &'a Shelf) -> BTreeMap<&'a FeatureId, (&'a Feature, Allows)> {
+        let mut features = BTreeMap::new();
+        let has_main = self.opened(shelf).any(|opened| opened.is_main(shelf));
+        let given = (!has_main).then(|| InForce::by_default(shelf));
+        for opened in iter::once(self.plan(shelf)).chain(self.opened(shelf)).chain(given) {
+            for (id, allows) in &opened.plan.features {
+                let Some(feature) = opened.catalog.features.get(id) else { continue };
+                let (known, most) = features.entry(id).or_insert((feature, *allows));
+                // An older version may have counted what is now on or off.
+                if known.kind == feature.kind {
+                    *most = (*most).max(*allows);
+                }
+            }
+        }
+        features
+    }
+
+    /// What every subscription that gives access is of.
+    fn opened<'a>(&'a self, shelf: &'a Shelf) -> impl Iterator<Item = InForce<'a>> {
         let open = self.subscriptions.iter().filter(|held| held.seen.gives_access(self.at));
-        let plans = open.filter_map(|held| {
+        open.filter_map(|held| {
             let catalog = shelf.version(held.seen.catalog)?;
             let (id, plan) = catalog.plans.get_key_value(&held.seen.plan)?;
             Some(InForce { id, plan, catalog, subscription: Some(held) })
-        });
-        let worth = |in_force: &InForce<'_>| (Some(&in_force.plan.group) == main, in_force.plan.level);
-        plans.max_by_key(worth).unwrap_or_else(|| {
-            let (id, plan) =
-                current.plans.get_key_value(&current.default_plan).expect("a catalog has its default plan");
-            InForce { id, plan, catalog: current, subscription: None }
         })
     }
 
@@ -124,4 +144,19 @@ pub struct InForce<'a> {
     /// The version that defines it.
     pub catalog: &'a Catalog,
     pub subscription: Option<&'a Subscription>,
+}
+
+impl<'a> InForce<'a> {
+    /// What a user without a subscription is on.
+    fn by_default(shelf: &'a Shelf) -> InForce<'a> {
+        let catalog = shelf.current();
+        let default = catalog.plans.get_key_value(&catalog.default_plan);
+        let (id, plan) = default.expect("a catalog has its default plan");
+        InForce { id, plan, catalog, subscription: None }
+    }
+
+    /// Whether it takes the default's place, and is not beside it.
+    fn is_main(&self, shelf: &Shelf) -> bool {
+        self.plan.group == InForce::by_default(shelf).plan.group
+    }
 }

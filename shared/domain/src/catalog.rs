@@ -157,8 +157,8 @@ pub struct PlanPrice {
     pub price: Money,
 }
 
-/// What a plan allows of a feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a plan allows of a feature, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allows {
     Flag(bool),
     AtMost(u64),

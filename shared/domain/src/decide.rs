@@ -306,8 +306,8 @@ fn price(account: &Account, what: &What, shelf: &Shelf) -> Result<Tokens, Refusa
     };
     let action = shelf.current().actions.get(id).ok_or_else(|| Refusal::UnknownAction(id.clone()))?;
     if let Some(feature) = &action.requires {
-        let included = account.plan(shelf).plan.features.get(feature);
-        if matches!(included, None | Some(Allows::Flag(false) | Allows::AtMost(0))) {
+        let allows = account.features(shelf).get(feature).map(|(_, allows)| *allows);
+        if matches!(allows, None | Some(Allows::Flag(false) | Allows::AtMost(0))) {
             return Err(Refusal::FeatureNotIncluded(feature.clone()));
         }
     }

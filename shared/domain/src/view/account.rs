@@ -83,9 +83,8 @@ pub fn account(account: &Account, shelf: &Shelf, now: Time) -> AccountView {
     let account = account.advance(now).account;
     let in_force = account.plan(shelf);
     let billed_until = in_force.subscription.map(|held| held.seen.period_end);
-    let features = in_force.plan.features.iter().filter_map(|(id, allows)| {
-        let feature = in_force.catalog.features.get(id)?;
-        Some((id.to_string(), FeatureView::new(feature, *allows, account.at, billed_until)))
+    let features = account.features(shelf).into_iter().map(|(id, (feature, allows))| {
+        (id.to_string(), FeatureView::new(feature, allows, account.at, billed_until))
     });
     AccountView {
         user: account.user.to_string(),

@@ -1,11 +1,8 @@
 //! What each state of a subscription is worth.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use domain::access::Access;
-use domain::catalog::{Catalog, Published, Shelf};
-use domain::ids::{PlanId, SubscriptionId};
+use domain::catalog::Allows;
+use domain::ids::{FeatureId, PlanId, SubscriptionId};
 use domain::subscription::{Seen, Status};
 use domain::time::{DAY_MS, HOUR_MS};
 use proptest::prelude::*;
@@ -71,10 +68,7 @@ fn a_plan_is_in_force_as_long_as_its_state_gives_access() {
 #[test]
 fn what_is_had_beside_the_main_plan_does_not_take_its_place() {
     for id in ["sub_0", "sub_2"] {
-        let mut story = Story::new();
-        let catalog = Catalog::parse(CATALOG).unwrap();
-        let published = Published { version: 1, catalog, prices: BTreeMap::new(), portal: None };
-        story.shelf = Shelf::new(Arc::new(published), Vec::new());
+        let mut story = Story::of(CATALOG);
         story.sync();
         let main = story.seen.clone();
         story.seen.id = SubscriptionId::parse(id).unwrap();
@@ -85,6 +79,29 @@ fn what_is_had_beside_the_main_plan_does_not_take_its_place() {
         story.seen = Seen { status: Status::Canceled, ..main };
         assert_eq!(story.sync().plan().0, "storage");
     }
+}
+
+/// Two subscriptions side by side, and each alone.
+#[test]
+fn of_each_feature_a_user_has_the_most_that_anything_of_theirs_allows() {
+    let allowed = |story: &Story| {
+        let account = story.account.advance(story.now).account;
+        let features = account.features(&story.shelf);
+        ["projects", "support", "archive"].map(|id| features[&FeatureId::parse(id).unwrap()].1)
+    };
+    let (on, off) = (Allows::Flag(true), Allows::Flag(false));
+    let mut story = Story::of(CATALOG);
+    assert_eq!(allowed(&story), [Allows::AtMost(2), off, off], "free");
+    story.sync();
+    assert_eq!(allowed(&story), [Allows::AtMost(10), on, off], "premium");
+    let main = story.seen.clone();
+    story.seen.id = SubscriptionId::parse("sub_2").unwrap();
+    (story.seen.plan, story.seen.group) = (PlanId::parse("storage").unwrap(), "extras".to_owned());
+    story.sync();
+    assert_eq!(allowed(&story), [Allows::AtMost(10), on, on], "premium and storage");
+    story.seen = Seen { status: Status::Canceled, ..main };
+    story.sync();
+    assert_eq!(allowed(&story), [Allows::AtMost(5), off, on], "storage beside what is free");
 }
 
 #[test]

@@ -24,14 +24,28 @@ return_origins = ["https://team.example"]
 success_url = "https://team.example/thanks?session_id={CHECKOUT_SESSION_ID}"
 cancel_url = "https://team.example/plans"
 
+[features.support]
+name = "Support"
+kind = "flag"
+
+[features.projects]
+name = "Projects"
+kind = "gauge"
+
+[features.archive]
+name = "Archive"
+kind = "flag"
+
 [plans.free]
 name = "Free"
 level = 0
 default = true
+features = { projects = 2 }
 
 [plans.premium]
 name = "Premium"
 level = 1
+features = { projects = 10, support = true }
 prices = [{ interval = "month", price = "10.00" }, { interval = "year", price = "100.00" }]
 seats = 10
 
@@ -44,6 +58,7 @@ prices = [{ interval = "month", price = "20.00" }]
 name = "Storage"
 group = "extras"
 level = 1
+features = { projects = 5, archive = true }
 prices = [{ interval = "month", price = "5.00" }]
 "#;
 

@@ -78,8 +78,12 @@ pub fn premium() -> Seen {
 
 impl Story {
     pub fn new() -> Story {
-        let text = include_str!("../../../../infra/catalogs/companion.toml");
-        let catalog = Catalog::parse(text).expect("companion's catalog is valid");
+        Story::of(include_str!("../../../../infra/catalogs/companion.toml"))
+    }
+
+    /// Under a catalog of the test's own.
+    pub fn of(catalog: &str) -> Story {
+        let catalog = Catalog::parse(catalog).expect("a valid catalog");
         let published = Published { version: 1, catalog, prices: BTreeMap::new(), portal: None };
         Story {
             shelf: Shelf::new(Arc::new(published), Vec::new()),
