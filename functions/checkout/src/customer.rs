@@ -2,8 +2,8 @@
 
 use domain::account::Account;
 use domain::ids::{CustomerId, PaymentMethodId, UserId};
-use edge::{Code, Problem};
-use settle::{payment_problem, stripe_problem};
+use edge::Problem;
+use settle::{payment_problem, stripe_problem, unusable_method};
 use store::Pointed;
 use stripe_api::{PaymentMethod, StripeError};
 
@@ -55,10 +55,8 @@ impl Checkout {
 pub fn method_problem(error: StripeError) -> Problem {
     match error {
         error if error.is_key_reused() => Problem::key_reused(),
-        error @ StripeError::Refused(_) if error.decline().is_none() => {
-            let detail =
-                "this payment method cannot be used: Stripe knows none of that id, or it is somebody else's";
-            Problem::because(Code::InvalidRequest, detail, error)
+        error @ StripeError::Refused(_) if error.decline().is_none() && !error.lacks_mandate() => {
+            unusable_method(error)
         }
         error => payment_problem(error),
     }

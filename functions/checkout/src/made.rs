@@ -121,6 +121,18 @@ impl Checkout {
     }
 }
 
+/// Whether Stripe said no to what was sent, and so will say no to it for ever.
+pub fn is_refusal(problem: &Problem) -> bool {
+    matches!(
+        problem.code,
+        Code::StripeRefused
+            | Code::PaymentDeclined
+            | Code::BillingAddressNeeded
+            | Code::MandateNeeded
+            | Code::InvalidRequest
+    )
+}
+
 pub fn frozen(entry: &Entry) -> Result<&CheckoutRequest, Problem> {
     match &entry.detail {
         Detail::Checkout(frozen) => Ok(frozen),

@@ -11,7 +11,7 @@ use edge::request::{body, path};
 use edge::{Problem, Reply};
 use lambda_http::Request;
 use serde::Serialize;
-use settle::stripe_problem;
+use settle::payment_problem;
 use store::Read;
 use stripe_api::Preview;
 
@@ -78,7 +78,7 @@ impl Checkout {
         let change = wanted.checked(&seen, &published, now)?;
         let order = self.change_order(&id, &change, user, String::new());
         let preview = self.settle.stripe().preview_change(&order, change.when).await;
-        let preview = preview.map_err(stripe_problem)?.ok_or_else(no_such_subscription)?;
+        let preview = preview.map_err(payment_problem)?.ok_or_else(no_such_subscription)?;
         let account = self.store.account(user, Read::Consistent).await.map_err(Problem::fault)?;
         let after = changed(&seen, &change, &published, &preview)?;
         let tokens = tokens_of_change(&account, &after, &change, now);

@@ -17,7 +17,7 @@ use store::{Applied, Read};
 use stripe_api::{EndedFor, SessionStatus, Subscription};
 
 use crate::Checkout;
-use crate::made::{Made, frozen};
+use crate::made::{Made, frozen, is_refusal};
 use crate::order::{Buy, Form};
 
 /// What a request to buy led to.
@@ -174,7 +174,7 @@ impl Checkout {
         };
         let made = match made {
             // What Stripe has refused becomes nothing.
-            Err(problem) if matches!(problem.code, Code::StripeRefused | Code::PaymentDeclined) => None,
+            Err(problem) if is_refusal(&problem) => None,
             made => made?,
         };
         match made {

@@ -58,6 +58,8 @@ codes! {
     UnknownAction = "unknown_action", 422, "No such action";
     UnknownPackage = "unknown_package", 422, "No such package";
     UnknownPlan = "unknown_plan", 422, "No such plan";
+    BillingAddressNeeded = "billing_address_needed", 422, "Tax needs an address";
+    MandateNeeded = "mandate_needed", 422, "A debit needs its holder's mandate";
     NotForSale = "not_for_sale", 422, "This has to be asked for";
     TokensOutOfRange = "tokens_out_of_range", 422, "The number of tokens does not fit";
     DuplicateSubject = "duplicate_subject", 422, "Somebody is named twice";

@@ -24,7 +24,7 @@ use stripe_api::{Settings, Stripe, StripeError};
 pub use attach::Attached;
 pub use attempt::Attempted;
 pub use fulfil::Fulfilled;
-pub use problem::{in_time, payment_problem, settle_problem, stripe_problem};
+pub use problem::{in_time, payment_problem, settle_problem, stripe_problem, unusable_method};
 pub use reverse::{Reversal, Standing};
 pub use sync::Synced;
 

@@ -23,15 +23,32 @@ pub fn settle_problem(error: SettleError) -> Problem {
     }
 }
 
-/// The same of a payment: one that was declined is its payer's to mend.
+/// The same of a payment: what its payer can mend, they are told.
 pub fn payment_problem(error: StripeError) -> Problem {
-    match error.decline() {
-        None => stripe_problem(error),
-        Some(reason) => {
-            let detail = "the payment was declined, and nothing was changed; try another payment method";
-            Problem::new(Code::PaymentDeclined, detail).with("reason", reason)
-        }
+    if let Some(reason) = error.decline() {
+        let detail = "the payment was declined, and nothing was changed; try another payment method";
+        return Problem::new(Code::PaymentDeclined, detail).with("reason", reason);
     }
+    if error.lacks_address() {
+        let detail = "tax is added by the buyer's address, and Stripe knows none that will do: say it with \
+                      `PUT /v1/me/billing`, then ask again with a fresh Idempotency-Key";
+        return Problem::because(Code::BillingAddressNeeded, detail, error);
+    }
+    if error.lacks_mandate() {
+        let detail = "a bank account is debited only once its holder has agreed: leave `payment_method` out and let \
+                      them agree where the `client_secret` is used, or before by `POST /v1/me/setups`";
+        return Problem::because(Code::MandateNeeded, detail, error);
+    }
+    match error.param() {
+        Some("payment_method" | "default_payment_method") => unusable_method(error),
+        _ => stripe_problem(error),
+    }
+}
+
+/// The payment method that a client named was refused.
+pub fn unusable_method(error: StripeError) -> Problem {
+    let detail = "this payment method cannot be used: Stripe knows none of that id, or it is somebody else's";
+    Problem::because(Code::InvalidRequest, detail, error)
 }
 
 /// A timeout is an unknown outcome: the client is told to send the same again, never that it failed.

@@ -62,6 +62,24 @@ impl StripeError {
         }
     }
 
+    /// Tax is to be added, and where its payer lives is not known.
+    pub fn lacks_address(&self) -> bool {
+        self.code() == Some("customer_tax_location_invalid")
+    }
+
+    /// A bank account is to be debited, and its holder has not agreed to that.
+    pub fn lacks_mandate(&self) -> bool {
+        self.param() == Some("mandate_data")
+    }
+
+    /// The request's parameter that was refused.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            StripeError::Refused(refusal) => refusal.param.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The idempotency key was first used with a request that was not exactly this one.
     pub fn is_key_reused(&self) -> bool {
         match self {

@@ -127,6 +127,22 @@ async fn an_app_takes_a_bank_debit_for_a_tier_without_a_page_of_stripes() {
 }
 
 #[tokio::test]
+async fn who_is_taxed_and_has_no_address_is_told_where_to_say_it_and_goes_on_with_another_key() {
+    let world = selling(RETAINER).await;
+    let ada = world.user("ada");
+    let wanted = json!({ "plan": BASIC, "trial_days": 0, "payment_method": card(&world, PAID).await });
+    for key in ["first", "first", "second"] {
+        let refused = ada.post_once("/v1/me/subscriptions", key, wanted.clone()).await;
+        refused.expect_problem(422, "billing_address_needed");
+        assert!(refused.text.contains("PUT /v1/me/billing"), "{}", refused.text);
+    }
+    lives_in(&ada, "FR").await;
+    let made = ada.post_once("/v1/me/subscriptions", "third", wanted).await;
+    assert_eq!((made.status, &made.json["status"]), (StatusCode::CREATED, &json!("active")), "{}", made.text);
+    assert_eq!(invoiced(&ada).await, [(18_000, 3_000)], "once");
+}
+
+#[tokio::test]
 async fn tax_is_added_where_the_buyer_says_they_live_and_stays_with_them() {
     let world = selling(RETAINER).await;
     for (name, country, tax) in [("ada", "FR", 3_000), ("bob", "DE", 2_850), ("eve", "US", 0)] {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{handled, id, pays, purchases, recorded, secret, shown};
 use crate::catalog::selling;
-use crate::harness::{COMPANION, World};
-use crate::states::confirms_debit;
+use crate::harness::{COMPANION, PAID, World};
+use crate::states::{account, card, confirms_debit};
 
 const PAYS: &str = "DE89370400440532013000";
 const FAILS: &str = "DE65370400440002222227";
@@ -65,4 +65,20 @@ async fn a_debit_that_fails_is_a_failed_payment_and_another_way_completes_it() {
     world.advance("4d").await;
     ada.until_available(275).await;
     assert_eq!(purchases(&ada).await, 1);
+}
+
+#[tokio::test]
+async fn an_account_without_its_holders_mandate_and_a_card_of_somebody_elses_are_not_charged() {
+    let world = taking_debits().await;
+    let (ada, bob) = (world.user("ada"), world.user("bob"));
+    let wanted = |method: &str| json!({ "package": "medium", "payment_method": method });
+    let unagreed = account(&world, PAYS).await;
+    ada.post("/v1/me/payments", wanted(&unagreed)).await.expect_problem(422, "mandate_needed");
+
+    let bobs = card(&world, PAID).await;
+    let subscribed =
+        bob.post("/v1/me/subscriptions", json!({ "plan": "premium", "payment_method": bobs })).await;
+    assert_eq!(subscribed.json["status"], "active", "{}", subscribed.text);
+    ada.post("/v1/me/payments", wanted(&bobs)).await.expect_problem(400, "invalid_request");
+    assert_eq!(ada.available().await, 0);
 }
