@@ -6,7 +6,8 @@
 use domain::account::Account;
 use domain::catalog::SecondPaid;
 use domain::follow::{loser, rivals};
-use domain::ids::{SubscriptionId, UserId};
+use domain::ids::{PaymentId, SubscriptionId, UserId};
+use domain::money::Money;
 use domain::subscription::Status;
 use domain::time::Time;
 use domain::trial::TrialMark;
@@ -15,6 +16,8 @@ use stripe_api::{EndedFor, StripeError, Subscription};
 
 use crate::sync::{Look, Stop};
 use crate::{Settle, SettleError};
+
+const SECOND_PAID: &str = "paid for a second subscription";
 
 impl Settle {
     /// Ends what may not be, and makes good what was ended. Whether the subscription that was looked at is another
@@ -105,7 +108,7 @@ impl Settle {
     ) -> Result<(), SettleError> {
         let Some(found) = &look.found else { return Ok(()) };
         self.make_good(look, found, now).await?;
-        for payment in look.paid_beyond(found.ended_at.unwrap_or(now)) {
+        for (payment, _) in look.paid_beyond(found.ended_at.unwrap_or(now)) {
             self.reverse_booked(user, payment, found.id.as_str(), now).await?;
         }
         Ok(())
@@ -123,9 +126,9 @@ impl Settle {
         }
         let published = self.catalogs.version(look.seen.catalog).await?;
         let policy = published.map(|published| published.catalog.subscriptions.second).unwrap_or_default();
-        for payment in look.paid_beyond(found.ended_at.unwrap_or(now)) {
+        for (payment, paid) in look.paid_beyond(found.ended_at.unwrap_or(now)) {
             let stays = match policy {
-                SecondPaid::Flag => true,
+                SecondPaid::Flag => !self.went_back(payment, paid).await?,
                 SecondPaid::Refund => match self.stripe.refund_whole(payment).await {
                     Ok(()) => false,
                     Err(error @ StripeError::Refused(_)) => {
@@ -135,11 +138,16 @@ impl Settle {
                     Err(error) => return Err(error.into()),
                 },
             };
-            if stays {
-                let reason = "paid for a second subscription";
-                self.unclaimed(payment.as_str(), reason, found.id.as_str(), now).await?;
+            match stays {
+                true => self.unclaimed(payment.as_str(), SECOND_PAID, found.id.as_str(), now).await?,
+                false => self.store.unlist(payment.as_str()).await?,
             }
         }
         Ok(())
+    }
+
+    async fn went_back(&self, payment: &PaymentId, paid: Money) -> Result<bool, StripeError> {
+        let reversed = self.stripe.reversed(payment, paid.currency).await?;
+        Ok(reversed.is_some_and(|reversed| reversed.refunded_minor >= paid.amount_minor))
     }
 }

@@ -131,6 +131,10 @@ impl Settle {
         if look.reversed.refunded_minor >= look.row.paid.amount_minor {
             let number = look.row.reversals + u32::from(news.is_some());
             let cause = Cause::Reversal { payment: payment.clone(), number };
+            // A second subscription's payment waits for an operator, who has just decided.
+            if booked.invoice.is_some() {
+                self.store.unlist(payment.as_str()).await?;
+            }
             self.end_if_refunded(booked, &cause, seen_in, now).await?;
         }
         Ok(news.map_or(Reversal::Same, |entry| Reversal::Moved(Box::new(entry))))

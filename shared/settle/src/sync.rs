@@ -270,9 +270,12 @@ impl Look {
     }
 
     /// What was paid for time that was still to come when it ended.
-    pub fn paid_beyond(&self, ended: Time) -> impl Iterator<Item = &PaymentId> {
+    pub fn paid_beyond(&self, ended: Time) -> impl Iterator<Item = (&PaymentId, Money)> {
         let runs = move |invoice: &&PaidInvoice| invoice.lines.iter().any(|line| line.period.end > ended);
-        self.invoices.iter().filter(runs).flat_map(|invoice| &invoice.payments).map(|(payment, _)| payment)
+        self.invoices.iter().filter(runs).flat_map(|invoice| {
+            let part = |amount_minor| Money { amount_minor, ..invoice.paid };
+            invoice.payments.iter().map(move |(payment, amount_minor)| (payment, part(*amount_minor)))
+        })
     }
 
     /// As if Stripe had ended it now.

@@ -83,6 +83,16 @@ impl Store {
         self.update_unclaimed(object, update).await.map(drop)
     }
 
+    /// Takes an object off the list without anybody's having claimed it: its money went back.
+    pub async fn unlist(&self, object: &str) -> Result<(), StoreError> {
+        let update = self
+            .db
+            .update_item()
+            .update_expression("REMOVE GSI2PK, GSI2SK")
+            .condition_expression("attribute_exists(GSI2PK)");
+        self.update_unclaimed(object, update).await.map(drop)
+    }
+
     /// A page of what is nobody's. It reads the keys of all of them, as there should be none.
     pub async fn unclaimed_after(
         &self,

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use store::Unclaimed;
 use store::items::from_unclaimed;
 
-use crate::harness::{Answer, PAID, World, eventually};
-use crate::subscribe::{customer, plan, subscribe};
+use crate::catalog::selling;
+use crate::harness::{Answer, COMPANION, PAID, World, eventually};
+use crate::subscribe::{customer, plan, subscribe, subscription, until_plan};
 
 async fn handled(world: &World) {
     eventually("an empty queue", async || world.waiting("WebhookQueue").await == 0).await;
@@ -322,4 +323,40 @@ async fn what_is_subscribed_to_in_stripes_dashboard_for_a_known_customer_is_its_
     deliver(&world, &created).await;
     assert_eq!((plan(&ada).await.0.as_str(), ada.available().await), ("premium", 600));
     assert_eq!(listed(&world).await, Vec::<String>::new());
+}
+
+/// Where the catalog leaves it to an operator.
+#[tokio::test]
+async fn what_a_second_subscription_cost_is_listed_until_an_operator_gives_it_back() {
+    let flagging = format!("{COMPANION}\n[subscriptions]\nsecond = \"flag\"\n");
+    let world = selling(&flagging).await;
+    let ada = world.user("ada");
+    subscribe(&world, &ada, "premium").await;
+    until_plan(&ada, "premium", "active").await;
+    world.advance("1m").await;
+    let first = world.stripe(&format!("/v1/subscriptions/{}", subscription(&ada).await)).await;
+    let text = |field: &str| first[field].as_str().unwrap().to_owned();
+    let elite = world.stripe("/v1/prices?lookup_keys[]=local:companion:plan:elite:month:eur").await;
+    let form = format!(
+        "customer={}&default_payment_method={}&items[0][price]={}",
+        text("customer"),
+        text("default_payment_method"),
+        elite["data"][0]["id"].as_str().unwrap()
+    );
+    world.stripe_update("/v1/subscriptions", &form).await;
+    eventually("a flag", async || !listed(&world).await.is_empty()).await;
+    handled(&world).await;
+    assert_eq!(plan(&ada).await.0, "premium", "the second was ended at once");
+    let flagged = listed(&world).await;
+    assert_eq!(flagged.len(), 1, "{flagged:?}");
+
+    let refund = json!({ "payment": flagged[0] });
+    let refunded = world.operator().post_once("/v1/admin/refunds", "decided", refund).await;
+    assert_eq!(refunded.status, StatusCode::CREATED, "{}", refunded.text);
+    eventually("an empty list", async || listed(&world).await.is_empty()).await;
+    handled(&world).await;
+    // Told once more of its end, nobody lists it again.
+    let ended = world.event("customer.subscription.deleted").await;
+    deliver(&world, &ended).await;
+    assert_eq!(listed(&world).await, [""; 0]);
 }

@@ -96,6 +96,19 @@ async fn what_is_claimed_leaves_the_list_and_says_whom_it_went_to() {
 }
 
 #[tokio::test]
+async fn what_went_back_leaves_the_list_and_returns_should_it_be_nobodys_again() {
+    let table = Table::new().await;
+    table.keep("pi_1", NOW).await;
+    table.store.unlist("pi_1").await.unwrap();
+    assert_eq!(table.listed(10).await, [""; 0]);
+    assert_eq!(table.store.unclaimed("pi_1").await.unwrap(), Some((unclaimed("pi_1", NOW), None)));
+    assert!(table.keep("pi_1", NOW.plus_ms(1)).await);
+    assert_eq!(table.listed(10).await, ["pi_1"]);
+    table.store.unlist("pi_2").await.unwrap();
+    assert_eq!(table.store.unclaimed("pi_2").await.unwrap(), None, "nothing is made of nothing");
+}
+
+#[tokio::test]
 async fn what_is_nobodys_again_is_listed_again_beside_its_earlier_claim() {
     let table = Table::new().await;
     table.keep("sub_1", NOW).await;
