@@ -419,10 +419,13 @@ impl Subscription {
         }
     }
 
-    /// Where an upgrade's tokens wait, what the running slot was granted already is all that it brings.
+    /// Where an upgrade's tokens wait, what the running slot was granted already is all that it brings. A period that
+    /// begins with the change is paid in full, and waits for nothing.
     fn wait(&mut self, now: Time) {
-        let Some(Allowance::Tokens { count, .. }) = self.seen.allowance else { return };
+        let Some(Allowance::Tokens { count, every, .. }) = self.seen.allowance else { return };
+        let goes_on = |granted: &Granted| every != Window::Billing || granted.until == self.seen.period_end;
         let running = self.granted.filter(|granted| self.seen.terms.tokens_wait && now < granted.until);
+        let running = running.filter(goes_on);
         if let Some(granted) = running.filter(|granted| !granted.tokens.is_zero()) {
             self.granted = Some(Granted { tokens: granted.tokens.max(count), ..granted });
         }

@@ -48,8 +48,14 @@ trial = { days = 10, most_days = 30, tokens = 70 }
 [plans.prepaid]
 name = "Prepaid"
 level = 3
-prices = [{ interval = "month", price = "40.00" }, { interval = "year", price = "400.00" }]
+prices = [{ interval = "month", price = "40.00" }]
 tokens = { count = 2000, every = "billing" }
+
+[plans.prepaid_year]
+name = "Prepaid for a year"
+level = 5
+prices = [{ interval = "year", price = "400.00" }]
+tokens = { count = 24000, every = "billing" }
 
 [plans.boundless]
 name = "Boundless"
@@ -241,9 +247,12 @@ async fn a_longer_interval_begins_a_period_of_its_own_at_once() {
     let weekly = having(&world, &ada, json!({ "plan": "basic" })).await;
     let prepaid = having(&world, &bob, json!({ "plan": "prepaid" })).await;
     world.advance("10d").await;
-    for (user, id) in [(&ada, &weekly), (&bob, &prepaid)] {
-        let said = keeps_its_word(&world, user, id, json!({ "interval": "year" })).await;
-        assert_eq!((&said["when"], &said["tokens"]["now"]), (&json!("now"), &json!(0)), "{said:#}");
+    let to_year = json!({ "plan": "prepaid_year", "interval": "year" });
+    for (user, id, to, tokens) in
+        [(&ada, &weekly, json!({ "interval": "year" }), 0), (&bob, &prepaid, to_year, 22_000)]
+    {
+        let said = keeps_its_word(&world, user, id, to).await;
+        assert_eq!((&said["when"], &said["tokens"]["now"]), (&json!("now"), &json!(tokens)), "{said:#}");
         let lasts_ms = time(&said["money"]["next_at"]).millis() - time(&said["at"]).millis();
         assert!((365..=366).contains(&(lasts_ms / DAY_MS)), "{said:#}");
     }
@@ -329,8 +338,9 @@ async fn where_upgrades_wait_for_their_tokens_a_preview_says_so() {
     world.advance("10d").await;
     let said = keeps_its_word(&world, &ada, &weekly, json!({ "plan": "pro" })).await;
     assert_eq!((&said["tokens"]["now"], &said["tokens"]["then"]["count"]), (&json!(0), &json!(400)));
-    let said = keeps_its_word(&world, &bob, &prepaid, json!({ "interval": "year" })).await;
-    assert_eq!(said["tokens"]["now"], 0);
+    let to_year = json!({ "plan": "prepaid_year", "interval": "year" });
+    let said = keeps_its_word(&world, &bob, &prepaid, to_year).await;
+    assert_eq!(said["tokens"]["now"], 22_000, "a year that is paid now is a period of its own: {said:#}");
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Plans {
         let texts = texts(table);
         let rank = self.rank(id, table);
         let prices = prices(table, had, currency);
-        let brings = table.optional("tokens", "\"unlimited\"").map(|field| allowance(&field, had));
+        let brings = table.optional("tokens", "\"unlimited\"").map(|field| allowance(&field, had, &prices));
         let tokens = brings.flatten();
         let (trial, seats) = (trial(table, had, brings), seats(table, had, tokens));
         let (on_refund, contact) = (on_refund(table, had), contact(table));
@@ -198,8 +198,15 @@ fn plan_price(table: &Table<'_>, catalog_currency: Option<Currency>) -> Option<P
     Some(PlanPrice { interval: interval?, price: price? })
 }
 
-fn allowance(field: &Field<'_>, had: Option<Had>) -> Option<Allowance> {
+fn allowance(field: &Field<'_>, had: Option<Had>, prices: &[PlanPrice]) -> Option<Allowance> {
     let allowance = any_allowance(field)?;
+    let intervals: BTreeSet<Interval> = prices.iter().map(|price| price.interval).collect();
+    // Whoever goes over from one to the other would be owed a part of either.
+    if matches!(allowance, Allowance::Tokens { every: Window::Billing, .. }) && intervals.len() > 1 {
+        let names: Vec<_> = intervals.iter().map(|interval| interval.name()).collect();
+        let problem = format!("come with each invoice, be it for a {}", names.join(" or a "));
+        field.wrong(problem, "write every = \"month\", or make each interval a plan of its own");
+    }
     if had == Some(Had::Free) && allowance != Allowance::Unlimited {
         let problem = "the default plan has no subscription whose weeks or months could be counted";
         field.wrong(problem, "remove tokens, or give them to a plan with a price");

@@ -64,12 +64,12 @@ async fn flipping_between_months_and_years_brings_no_time_twice() {
     let (ada, bob) = (world.user("ada"), world.user("bob"));
     let prepaid = having(&world, &ada, json!({ "plan": "prepaid" })).await;
     let weekly = having(&world, &bob, json!({ "plan": "basic" })).await;
-    for interval in ["year", "month"].repeat(5) {
+    for (interval, plan) in [("year", "prepaid_year"), ("month", "prepaid")].repeat(5) {
         world.advance("1h").await;
-        ask(&ada, &prepaid, "change", json!({ "interval": interval })).await;
+        ask(&ada, &prepaid, "change", json!({ "plan": plan, "interval": interval })).await;
         ask(&bob, &weekly, "change", json!({ "interval": interval })).await;
     }
-    assert_eq!((ada.available().await, came(&ada).await), (2000, 2000));
+    assert_eq!((ada.available().await, came(&ada).await), (24_000, 24_000));
     assert_eq!((bob.available().await, came(&bob).await), (100, 100));
 }
 

@@ -146,6 +146,8 @@ default = true => default = true\ntokens = { count = 9, every = "day" }
     23: plans.free.tokens: the default plan has no subscription whose weeks or months could be counted; remove tokens, or give them to a plan with a price
 { count = 500, every = "week" } => 500
     28: plans.paid.tokens: does not say how often; write tokens = { count = 500, every = "week" }
+"9.99" }]\ntokens = { count = 500, every = "week" } => "9.99" }, { interval = "year", price = "99.00" }]\ntokens = { count = 500, every = "billing" }
+    28: plans.paid.tokens: come with each invoice, be it for a month or a year; write every = "month", or make each interval a plan of its own
 { count = 500, every = "week" } => "unlimted"
     28: plans.paid.tokens: must be "unlimited" or { count = …, every = … }, not "unlimted"; write tokens = "unlimited"
 tokens = 100 => tokens = 0
