@@ -10,19 +10,15 @@ use domain::decide::{Act, Command, Refusal};
 use domain::entry::Entry;
 use domain::ids::UserId;
 use domain::time::Time;
-use edge::request::{Once, body, once, path};
+use edge::request::{Once, empty_body, once, path};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use settle::settle_problem;
 use store::{Applied, Erased, Traces, Wanted};
 
 use crate::Admin;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 /// `erased` counts what this request erased: nothing is left for the same request sent again.
 #[derive(Serialize)]
@@ -52,7 +48,7 @@ impl Admin {
         now: Time,
     ) -> Result<Reply, Problem> {
         let user: UserId = path(request, "user")?;
-        let (Nothing {}, _) = body(request)?;
+        empty_body(request)?;
         let once = once(request, operator, Operation::Erase, &json!({ "user": user }))?;
         let before = self.store.entry(&once.cause).await.map_err(Problem::fault)?;
         if before.is_some_and(|entry| entry.request.as_ref() != Some(&once.hash)) {

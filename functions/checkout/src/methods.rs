@@ -2,10 +2,10 @@
 
 use domain::ids::{CustomerId, PaymentMethodId, SubscriptionId, UserId};
 use domain::subscription::Status;
-use edge::request::{body, path};
+use edge::request::{empty_body, path};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use settle::stripe_problem;
 use stripe_api::{PaymentMethod, Stripe, Subscription};
 
@@ -36,10 +36,6 @@ struct Expiry {
     year: i64,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// All that a customer has left, and all that is charged to it.
 struct Means {
     methods: Vec<PaymentMethod>,
@@ -58,7 +54,7 @@ impl Checkout {
 
     /// What renews was perhaps made with a method of its own; that goes over to this one too.
     pub(crate) async fn make_default(&self, request: &Request, user: &UserId) -> Result<Reply, Problem> {
-        let (Nothing {}, _) = body(request)?;
+        empty_body(request)?;
         let (customer, mut means, id) = self.own_method(request, user).await?;
         let stripe = self.settle.stripe();
         stripe.make_default(&customer, &id).await.map_err(stripe_problem)?;

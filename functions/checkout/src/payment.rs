@@ -7,7 +7,7 @@ use domain::item::Item;
 use domain::lot::Balances;
 use domain::money::{Money, Tokens};
 use domain::time::Time;
-use edge::request::{body, key_or_fresh, path};
+use edge::request::{body, empty_body, key_or_fresh, path};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
@@ -39,10 +39,6 @@ struct Paying<'a> {
 struct Confirmation {
     payment_method: Option<PaymentMethodId>,
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 impl Checkout {
     pub(crate) async fn pay(&self, request: &Request, user: &UserId, now: Time) -> Result<Reply, Problem> {
@@ -90,7 +86,7 @@ impl Checkout {
         user: &UserId,
         now: Time,
     ) -> Result<Reply, Problem> {
-        let (Nothing {}, _) = body(request)?;
+        empty_body(request)?;
         let key = key_or_fresh(request)?;
         let intent = self.own_intent(request, user).await?;
         let canceled = self.settle.stripe().cancel_payment(&intent.id, key.as_str()).await;

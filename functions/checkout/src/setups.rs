@@ -4,18 +4,14 @@ use domain::cause::escaped;
 use domain::ids::{PaymentMethodId, SetupId, UserId};
 use domain::payment::Envelope;
 use domain::time::Time;
-use edge::request::{body, key_or_fresh, path};
+use edge::request::{empty_body, key_or_fresh, path};
 use edge::{Code, Problem, Reply};
 use lambda_http::Request;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use settle::stripe_problem;
 use stripe_api::{ClientSecret, Setup, SetupOrder};
 
 use crate::Checkout;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 #[derive(Serialize)]
 struct SetupView<'a> {
@@ -37,7 +33,7 @@ impl Checkout {
         user: &UserId,
         now: Time,
     ) -> Result<Reply, Problem> {
-        let (Nothing {}, _) = body(request)?;
+        empty_body(request)?;
         let key = key_or_fresh(request)?;
         let published = self.catalogs.current(now).await.map_err(Problem::fault)?;
         let account = self.open_account(user).await?;

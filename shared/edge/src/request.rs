@@ -11,8 +11,8 @@ use domain::request::RequestHash;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::problem::{Code, Problem};
@@ -117,6 +117,15 @@ pub fn body_within<T: DeserializeOwned>(largest: usize, request: &Request) -> Re
     };
     let typed = T::deserialize(&value).map_err(wrong)?;
     Ok((typed, value))
+}
+
+/// Of a route that takes nothing: what a client says nonetheless is a mistake.
+pub fn empty_body(request: &Request) -> Result<(), Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    body(request).map(|(Nothing {}, _)| ())
 }
 
 /// What makes a mutation repeatable: its cause, and the hash that tells another request under the same key.

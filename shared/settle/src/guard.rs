@@ -11,13 +11,16 @@ use domain::money::Money;
 use domain::subscription::Status;
 use domain::time::Time;
 use domain::trial::TrialMark;
-use store::Read;
+use store::{Read, StoreError};
 use stripe_api::{EndedFor, StripeError, Subscription};
 
 use crate::sync::{Look, Stop};
 use crate::{Settle, SettleError};
 
 const SECOND_PAID: &str = "paid for a second subscription";
+
+/// How often somebody else may be faster to claim what a trial is remembered by.
+const CLAIMS: u32 = 4;
 
 impl Settle {
     /// Ends what may not be, and makes good what was ended. Whether the subscription that was looked at is another
@@ -28,7 +31,9 @@ impl Settle {
         if let Some((second, why)) = self.second(user, look, now).await? {
             self.end(&second, why).await?;
             self.bring(user, &second, now).await?;
-            return Ok(second == look.seen.id);
+            if second == look.seen.id {
+                return Ok(true);
+            }
         }
         if look.seen.status == Status::Trialing && self.is_tried_again(&look.account, found).await? {
             self.end(&found.id, EndedFor::SecondTrial).await?;
@@ -71,18 +76,40 @@ impl Settle {
         let card = method.and_then(|method| method.fingerprint);
         let card = card.as_deref().map(TrialMark::card);
         let marks: Vec<&TrialMark> = email.iter().chain(&card).collect();
-        // All are looked at before any is claimed: a trial that is ended for its card leaves its email free.
-        for mark in &marks {
-            if let Some(holder) = self.store.trial_of(mark).await?
-                && self.is_another_trial(&holder, &found.id).await?
-            {
-                return Ok(true);
+        self.are_anothers(&marks, &found.id).await
+    }
+
+    /// Whether another trial holds one of these marks. If none does, they are this one's from now on.
+    async fn are_anothers(&self, marks: &[&TrialMark], this: &SubscriptionId) -> Result<bool, SettleError> {
+        for _ in 0..CLAIMS {
+            // All are looked at before any is claimed: a trial that is ended for its card leaves its email free.
+            let mut free = Vec::new();
+            for mark in marks {
+                match self.store.trial_of(mark).await? {
+                    Some(holder) if holder == *this => {}
+                    Some(holder) if self.is_another_trial(&holder, this).await? => return Ok(true),
+                    was => free.push((mark, was)),
+                }
+            }
+            if self.claim_all(&free, this).await? {
+                return Ok(false);
             }
         }
-        for mark in marks {
-            self.store.claim_trial(mark, &found.id).await?;
+        Err(StoreError::Busy("trials of one person keep claiming each other's marks".to_owned()).into())
+    }
+
+    /// Not one after another was faster: of two trials that begin at once, only one may hold something of the other's.
+    async fn claim_all(
+        &self,
+        free: &[(&&TrialMark, Option<SubscriptionId>)],
+        this: &SubscriptionId,
+    ) -> Result<bool, SettleError> {
+        for (mark, was) in free {
+            if !self.store.claim_trial(mark, this, was.as_ref()).await? {
+                return Ok(false);
+            }
         }
-        Ok(false)
+        Ok(true)
     }
 
     /// One that we ended ourselves was nobody's trial.

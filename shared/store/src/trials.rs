@@ -1,5 +1,8 @@
 //! Who had a trial, by email and by card.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::SubscriptionId;
 use domain::trial::TrialMark;
 use serde::{Deserialize, Serialize};
@@ -19,9 +22,16 @@ impl Store {
         Ok(read.map(|TrialItem { subscription }| subscription))
     }
 
-    /// Remembers whose trial it is; the first is right.
-    pub async fn claim_trial(&self, mark: &TrialMark, by: &SubscriptionId) -> Result<(), StoreError> {
+    /// Remembers whose trial it is, in place of the one that held the mark before. `false` means that somebody was faster.
+    pub async fn claim_trial(
+        &self,
+        mark: &TrialMark,
+        by: &SubscriptionId,
+        was: Option<&SubscriptionId>,
+    ) -> Result<bool, StoreError> {
         let item = items::keyed(schema::trial(mark), &TrialItem { subscription: by.clone() });
-        self.put_new(item).await.map(drop)
+        let Some(was) = was else { return self.put_new(item).await };
+        let values = HashMap::from([(":was".to_owned(), AttributeValue::S(was.to_string()))]);
+        self.put_if(item, "subscription = :was", Some(values)).await
     }
 }

@@ -76,14 +76,6 @@ fn default(tx: &Tx) -> Answer<Option<Value>> {
     Ok(query.all(tx)?.into_iter().next())
 }
 
-impl Sandbox {
-    /// As somebody does once in the dashboard, without which no customer is let into the portal.
-    pub fn save_portal_settings(&self) -> Result<(), String> {
-        let saved = self.transact(Cause::default(), ensure_default);
-        saved.map(drop).map_err(|failure| failure.message)
-    }
-}
-
 /// Somebody saves the portal's settings in the dashboard, which is what makes the default configuration.
 pub async fn save_default(State(sandbox): State<Sandbox>) -> Response {
     shopper_reply(sandbox.transact(Cause::default(), ensure_default).map(Reply::from))
