@@ -23,6 +23,29 @@ fn the_template_lists_every_route_once() {
     }
 }
 
+/// SAM makes each route a statement of its function's policy, and Lambda takes 20 KB of those.
+#[test]
+fn a_functions_routes_fit_its_policy_however_long_the_stacks_name_is() {
+    let (sid, function) = ("S".repeat(100), "F".repeat(64));
+    let arn = |service: &str, what: &str| format!("arn:aws:{service}:ap-southeast-1:123456789012:{what}");
+    for Function { name, routes, .. } in Template::embedded().unwrap().functions {
+        let statements = routes.iter().map(|route| {
+            let path = route.path.split('/').map(|part| if part.starts_with('{') { "*" } else { part });
+            let path = path.collect::<Vec<_>>().join("/");
+            let source = arn("execute-api", &format!("abcdefghij/*/{}{path}", route.method));
+            serde_json::json!({
+                "Sid": sid, "Effect": "Allow", "Principal": { "Service": "apigateway.amazonaws.com" },
+                "Action": "lambda:InvokeFunction", "Resource": arn("lambda", &format!("function:{function}")),
+                "Condition": { "ArnLike": { "AWS:SourceArn": source } },
+            })
+        });
+        let policy =
+            serde_json::json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() });
+        let bytes = policy.to_string().len();
+        assert!(bytes <= 20 * 1024, "{name}: {bytes} bytes for {} routes", routes.len());
+    }
+}
+
 #[test]
 fn only_the_price_list_is_public() {
     let template = Template::embedded().unwrap();
