@@ -148,11 +148,12 @@ impl Settle {
 
     /// What was paid for time that nobody had goes back, or an operator is told.
     async fn make_good(&self, look: &Look, found: &Subscription, now: Time) -> Result<(), SettleError> {
-        if !matches!(found.ended_for, Some(EndedFor::SecondOfGroup | EndedFor::Replaced)) {
-            return Ok(());
-        }
-        let published = self.catalogs.version(look.seen.catalog).await?;
-        let policy = published.map(|published| published.catalog.subscriptions.second).unwrap_or_default();
+        let policy = match found.ended_for {
+            Some(EndedFor::SecondOfGroup | EndedFor::Replaced) => self.policy(look).await?,
+            // Paid again in its last moment, or some of what it paid for was had: that takes somebody to judge.
+            Some(EndedFor::IdleOfGroup) => SecondPaid::Flag,
+            Some(EndedFor::SecondTrial) | None => return Ok(()),
+        };
         for (payment, paid) in look.paid_beyond(found.ended_at.unwrap_or(now)) {
             let stays = match policy {
                 SecondPaid::Flag => !self.went_back(payment, paid).await?,
@@ -171,6 +172,11 @@ impl Settle {
             }
         }
         Ok(())
+    }
+
+    async fn policy(&self, look: &Look) -> Result<SecondPaid, SettleError> {
+        let published = self.catalogs.version(look.seen.catalog).await?;
+        Ok(published.map(|published| published.catalog.subscriptions.second).unwrap_or_default())
     }
 
     async fn went_back(&self, payment: &PaymentId, paid: Money) -> Result<bool, StripeError> {

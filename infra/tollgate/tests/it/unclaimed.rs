@@ -325,6 +325,23 @@ async fn what_is_subscribed_to_in_stripes_dashboard_for_a_known_customer_is_its_
     assert_eq!(listed(&world).await, Vec::<String>::new());
 }
 
+/// What gave no access when its end was decided may have been paid before it came.
+#[tokio::test]
+async fn what_was_paid_for_an_idle_subscription_as_it_was_ended_is_listed() {
+    let world = World::new().await;
+    let ada = world.user("ada");
+    subscribe(&world, &ada, "premium").await;
+    until_plan(&ada, "premium", "active").await;
+    let path = format!("/v1/subscriptions/{}", subscription(&ada).await);
+    let why = "metadata[tollgate_ended]=idle_of_group&cancellation_details[comment]=Tollgate: it gave no access, and \
+               another of this group was live";
+    world.stripe_update(&path, why).await;
+    world.stripe_delete(&path).await;
+    eventually("a flag", async || !listed(&world).await.is_empty()).await;
+    handled(&world).await;
+    assert_eq!(listed(&world).await.len(), 1);
+}
+
 /// Where the catalog leaves it to an operator.
 #[tokio::test]
 async fn what_a_second_subscription_cost_is_listed_until_an_operator_gives_it_back() {
