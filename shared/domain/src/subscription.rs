@@ -338,6 +338,10 @@ impl Subscription {
             return None;
         }
         let slot = Slot::at(self.seen.anchor, every, last_moment)?;
+        // What was heard of after the last paid slot was over finds it settled, by what was known then.
+        if self.granted.is_some_and(|granted| slot.end <= granted.start) {
+            return None;
+        }
         let left = self.left_of(slot, count)?;
         let first = Slot::at(self.seen.anchor, every, from)?.index.max(self.next_index(every));
         let earlier = u64::try_from(slot.index - first).unwrap_or(0);

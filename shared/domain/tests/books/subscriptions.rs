@@ -189,6 +189,18 @@ fn flipping_plans_ten_times_in_a_period_grants_no_token_twice() {
 }
 
 #[test]
+fn a_change_after_the_last_paid_week_brings_that_week_to_nobody_again() {
+    let mut story = Story::subscribed();
+    story.wait(36).touch();
+    assert_eq!(-story.totals()["world"], 2500, "the week that the month ends in is whole");
+    for count in [800, 500, 900] {
+        story.seen.allowance = weekly(count);
+        story.sync();
+    }
+    assert_eq!(-story.totals()["world"], 2500);
+}
+
+#[test]
 fn a_better_plan_in_mid_week_tops_up_the_difference_once() {
     let mut story = Story::subscribed();
     story.spend(500).unwrap();
