@@ -40,6 +40,21 @@ pub enum Aim {
     Buy {
         user: UserId,
     },
+    /// Without a page of Stripe's.
+    Subscribe {
+        user: UserId,
+    },
+    Pay {
+        user: UserId,
+    },
+    /// What is asked of a subscription, and of which.
+    Alter {
+        user: UserId,
+        deed: Deed,
+        subscription: String,
+    },
+    /// Confirms a payment, or gives it up: Stripe alone remembers the key.
+    Attend,
     Grant {
         user: UserId,
         tokens: u64,
@@ -63,6 +78,24 @@ pub enum Aim {
     Look,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    Change,
+    CancelAtOnce,
+    CancelAtPeriodEnd,
+    Resume,
+}
+
+impl Deed {
+    const fn operation(self) -> &'static str {
+        match self {
+            Deed::Change => "change",
+            Deed::CancelAtOnce | Deed::CancelAtPeriodEnd => "cancel",
+            Deed::Resume => "resume",
+        }
+    }
+}
+
 /// A hold that a client was told of.
 #[derive(Debug, Clone)]
 pub struct Held {
@@ -72,11 +105,11 @@ pub struct Held {
     pub expires_at: Time,
 }
 
-/// A Checkout session that a client was told of.
+/// A Checkout session, a subscription or a payment that a client was told of.
 #[derive(Debug, Clone)]
 pub struct Sale {
     pub user: UserId,
-    pub session: String,
+    pub id: String,
 }
 
 pub const OPERATOR: &str = "operator";
@@ -109,16 +142,19 @@ impl Ask {
             Aim::Hold { user, .. } => (user.as_str(), "hold"),
             Aim::EndHold { hold, .. } => return Some(format!("hold:{hold}:end")),
             Aim::Buy { user } => (user.as_str(), "checkout"),
+            Aim::Subscribe { user } => (user.as_str(), "subscribe"),
+            Aim::Pay { user } => (user.as_str(), "pay"),
+            Aim::Alter { user, deed, .. } => (user.as_str(), deed.operation()),
             Aim::Grant { .. } | Aim::Gift { .. } => (OPERATOR, "grant"),
             Aim::Bulk { .. } => (OPERATOR, "grant_bulk"),
             Aim::Erase { .. } => (OPERATOR, "erase"),
             Aim::Refund => (OPERATOR, "refund"),
-            Aim::GoOn { .. } | Aim::Look => return None,
+            Aim::GoOn { .. } | Aim::Attend | Aim::Look => return None,
         };
         Some(format!("req:{user}:{operation}:{key}"))
     }
 
-    fn of(user: &UserId, function: Function, route: &'static str, body: Value, aim: Aim) -> Ask {
+    pub(crate) fn of(user: &UserId, function: Function, route: &'static str, body: Value, aim: Aim) -> Ask {
         let caller = user.to_string();
         Ask { function, route, caller, email: None, path: Value::Null, body, key: None, aim }
     }
@@ -128,14 +164,18 @@ impl Ask {
         Ask { function, route, caller, email: None, path: Value::Null, body, key: None, aim }
     }
 
-    fn keyed(self, number: u64) -> Ask {
+    pub(crate) fn keyed(self, number: u64) -> Ask {
         Ask { key: Some(format!("key-{number}")), ..self }
     }
 
     /// By somebody who proves the so-manieth of their emails.
     pub fn proving(self, number: u8) -> Ask {
         let email = match &self.aim {
-            Aim::Spend { user, .. } | Aim::Hold { user, .. } | Aim::Buy { user } => email(user, number),
+            Aim::Spend { user, .. }
+            | Aim::Hold { user, .. }
+            | Aim::Buy { user }
+            | Aim::Subscribe { user }
+            | Aim::Pay { user } => email(user, number),
             _ => return self,
         };
         Ask { email: Some(email), ..self }
@@ -164,25 +204,6 @@ impl Ask {
         let aim = Aim::EndHold { user: held.user.clone(), hold: held.id.clone(), captured };
         let ask = Ask::of(&held.user, Function::Wallet, route, body, aim).keyed(number);
         Ask { path: json!({ "id": held.id }), ..ask }
-    }
-
-    pub fn buy(user: &UserId, rng: &mut Rng, number: u64) -> Ask {
-        let body = match rng.u8(0..8) {
-            0 => json!({ "plan": "weekly" }),
-            1 => json!({ "plan": "invoiced" }),
-            2 => json!({ "package": "small", "quantity": rng.u8(1..4) }),
-            3 | 4 => json!({ "package": "small" }),
-            _ => json!({ "package": "bonus" }),
-        };
-        let aim = Aim::Buy { user: user.clone() };
-        Ask::of(user, Function::Checkout, "POST /v1/me/checkout", body, aim).keyed(number)
-    }
-
-    /// The success page.
-    pub fn success(sale: &Sale) -> Ask {
-        let route = "GET /v1/me/checkout/{id}";
-        let ask = Ask::of(&sale.user, Function::Checkout, route, Value::Null, Aim::Look);
-        Ask { path: json!({ "id": sale.session }), ..ask }
     }
 
     pub fn look(user: &UserId, rng: &mut Rng) -> Ask {

@@ -1,6 +1,7 @@
 //! Users and operators: who asks for what next, and what they know of the answers.
 
 use domain::ids::UserId;
+use domain::subscription::Seen;
 use domain::time::Time;
 use fastrand::Rng;
 use serde_json::Value;
@@ -12,9 +13,10 @@ pub struct Crowd {
     pub users: Vec<UserId>,
     /// Asked, and not finally answered yet.
     pub pending: Vec<Ask>,
-    /// Sessions that their buyers may still pay.
+    /// What their buyers may still pay.
     pub baskets: Vec<Sale>,
     sales: Vec<Sale>,
+    payments: Vec<Sale>,
     holds: Vec<Held>,
     /// Bulk jobs that are not finished.
     jobs: Vec<String>,
@@ -30,6 +32,7 @@ impl Crowd {
             pending: Vec::new(),
             baskets: Vec::new(),
             sales: Vec::new(),
+            payments: Vec::new(),
             holds: Vec::new(),
             jobs: Vec::new(),
             leaving: Vec::new(),
@@ -50,8 +53,13 @@ impl Crowd {
         let other = match rng.u8(0..100) {
             0..9 => Some(Ask::hold(&user, rng, number)),
             9..18 => late(rng, &self.holds).map(|held| Ask::end_hold(held, rng, number)),
-            18..42 => Some(Ask::buy(&user, rng, number)),
-            42..52 => late(rng, &self.sales).map(Ask::success),
+            18..30 => Some(Ask::buy(&user, rng, number)),
+            30..35 => Some(Ask::subscribe(&user, rng, number)),
+            35..39 => Some(Ask::pay(&user, rng, number)),
+            39..41 => late(rng, &self.payments).map(|payment| Ask::attend(payment, rng, number)),
+            41..48 => late(rng, &self.sales).map(Ask::success),
+            48..51 => subscribed(rng, books).map(|(held, seen)| Ask::alter(&held, seen, rng, number)),
+            51..52 => subscribed(rng, books).map(|(held, seen)| Ask::preview(&held, seen, rng)),
             52..55 => Some(Ask::grant(&user, rng, now, number)),
             55..59 => Some(Ask::gift(&user, rng, number)),
             59..61 => Some(Ask::bulk(&self.users, rng, number)),
@@ -118,11 +126,9 @@ impl Crowd {
                     self.holds.push(Held { user: user.clone(), id, tokens: *tokens, expires_at });
                 }
             }
-            Aim::Buy { user } if body["status"] == "open" => {
-                if let Some(session) = id("id") {
-                    let sale = Sale { user: user.clone(), session };
-                    self.baskets.push(sale.clone());
-                    self.sales.push(sale);
+            Aim::Buy { user } | Aim::Subscribe { user } | Aim::Pay { user } => {
+                if let Some(id) = id("id") {
+                    self.was_sold(ask, Sale { user: user.clone(), id }, body);
                 }
             }
             Aim::Bulk { .. } => {
@@ -132,6 +138,18 @@ impl Crowd {
             Aim::GoOn { job } if body["finished"] == true => self.jobs.retain(|open| open != job),
             _ => {}
         }
+    }
+
+    fn was_sold(&mut self, ask: &Ask, sale: Sale, body: &Value) {
+        if matches!(ask.aim, Aim::Pay { .. }) {
+            self.payments.push(sale.clone());
+        }
+        if let Some("open" | "incomplete" | "requires_payment_method" | "requires_action") =
+            body["status"].as_str()
+        {
+            self.baskets.push(sale.clone());
+        }
+        self.sales.push(sale);
     }
 
     fn number(&mut self) -> u64 {
@@ -147,6 +165,16 @@ fn refund(rng: &mut Rng, books: &Books, number: u64) -> Option<Ask> {
     let row = any(rng, &payments)?;
     let part = rng.i64(1..=row.paid.amount_minor.max(1));
     Some(Ask::refund(row.payment.as_str(), rng.bool().then_some(part), number))
+}
+
+/// A subscription that somebody knows to have.
+fn subscribed<'a>(rng: &mut Rng, books: &'a Books) -> Option<(Sale, &'a Seen)> {
+    let mut held = Vec::new();
+    for (user, kept) in &books.users {
+        held.extend(kept.replay.account.subscriptions.iter().map(|held| (user, &held.seen)));
+    }
+    let (user, seen) = any(rng, &held)?;
+    Some((Sale { user: (*user).clone(), id: seen.id.to_string() }, seen))
 }
 
 fn any<'a, T>(rng: &mut Rng, all: &'a [T]) -> Option<&'a T> {

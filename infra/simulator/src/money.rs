@@ -5,40 +5,51 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::entry::{Detail, Entry, Place, Posting};
 use domain::ids::UserId;
-use domain::time::{DAY_MS, Time};
+use domain::subscription::Subscription;
+use domain::time::Time;
 use serde_json::Value;
 
+use crate::allowances::{plan_of, quantity_of};
 use crate::books::Books;
 use crate::world::World;
 
 /// What a package brings: tokens, bonus.
 const PACKAGES: [(&str, u64, u64); 2] = [("small", 100, 0), ("bonus", 250, 25)];
-const WEEKLY: u64 = 70;
-const PER_INVOICE: u64 = 300;
 
 /// What Stripe says was paid, refunded and disputed, against what the books say. Holds whenever everything that Stripe
 /// had to tell has been handled.
 pub async fn check(world: &World, books: &Books) -> Result<(), String> {
-    sales(world, books).await?;
+    let intents = world.all("/v1/payment_intents").await;
+    let paid: Vec<&Value> = intents.iter().filter(|intent| intent["status"] == "succeeded").collect();
+    sales(&paid, books)?;
+    payments(&paid, books)?;
     reversals(world, books).await?;
     subscriptions(world, books).await
 }
 
-async fn sales(world: &World, books: &Books) -> Result<(), String> {
-    let mut sold: BTreeMap<String, (String, u64, u64)> = BTreeMap::new();
+/// What was paid on Stripe's page is what was ordered there. It is told by intents as well, so once at the end is enough.
+pub async fn sessions(world: &World) -> Result<(), String> {
     for session in world.all("/v1/checkout/sessions").await {
         if session["mode"] != "payment" || session["payment_status"] != "paid" {
             continue;
         }
-        let item = session["metadata"]["tollgate_item"].as_str().unwrap_or_default();
-        let mut parts = item.trim_start_matches("package:").split(':');
-        let package = parts.next().unwrap_or_default();
-        let times: u64 = parts.next().and_then(|times| times.parse().ok()).unwrap_or(1);
-        let (_, tokens, bonus) = PACKAGES.into_iter().find(|(id, ..)| *id == package).unwrap_or_default();
-        let user = session["metadata"]["tollgate_user"].as_str().unwrap_or_default().to_owned();
-        let cause = format!("pay:{}", session["payment_intent"].as_str().unwrap_or_default());
-        sold.insert(cause, (user, tokens * times, bonus * times));
+        let intent = named(&session, "payment_intent");
+        let paid = world.stripe("GET", &format!("/v1/payment_intents/{intent}"), Value::Null).await;
+        let paid = paid.map_err(|refused| format!("{intent} is paid, and is not there: {refused}"))?;
+        if bought(&paid) != bought(&session) || paid["status"] != "succeeded" {
+            return Err(format!("{intent} is not what {} says", session["id"]));
+        }
     }
+    Ok(())
+}
+
+fn sales(paid: &[&Value], books: &Books) -> Result<(), String> {
+    let is_sale = |intent: &&&Value| named(&intent["metadata"], "tollgate_item").starts_with("package:");
+    let mut sold: BTreeMap<String, (String, u64, u64)> = paid
+        .iter()
+        .filter(is_sale)
+        .map(|intent| (format!("pay:{}", named(intent, "id")), bought(intent)))
+        .collect();
     for entry in books.entries() {
         let Detail::Purchase { tokens, bonus, .. } = &entry.detail else { continue };
         let cause = entry.cause.to_string();
@@ -57,6 +68,38 @@ async fn sales(world: &World, books: &Books) -> Result<(), String> {
         Some((cause, paid)) => Err(format!("{cause} was paid, {paid:?}, and is not booked")),
         None => Ok(()),
     }
+}
+
+/// Every payment, an invoice's too, is in the books of one user, with what was paid.
+fn payments(paid: &[&Value], books: &Books) -> Result<(), String> {
+    let rows = books.users.values().flat_map(|kept| &kept.replay.payments);
+    let mut booked: BTreeMap<String, i64> = BTreeMap::new();
+    for (payment, row) in rows {
+        if booked.insert(payment.to_string(), row.paid.amount_minor).is_some() {
+            return Err(format!("{payment} is in the books of two"));
+        }
+    }
+    for intent in paid {
+        let (id, received) = (named(intent, "id"), intent["amount_received"].as_i64());
+        let row = booked.remove(&id);
+        if row != received {
+            return Err(format!("{id} brought {received:?}, and the books say {row:?}"));
+        }
+    }
+    match booked.into_iter().next() {
+        Some((stranger, _)) => Err(format!("{stranger} is in the books, and was not paid")),
+        None => Ok(()),
+    }
+}
+
+/// By whom, tokens, bonus.
+fn bought(sale: &Value) -> (String, u64, u64) {
+    let item = named(&sale["metadata"], "tollgate_item");
+    let mut parts = item.trim_start_matches("package:").split(':');
+    let package = parts.next().unwrap_or_default();
+    let times: u64 = parts.next().and_then(|times| times.parse().ok()).unwrap_or(1);
+    let (_, tokens, bonus) = PACKAGES.into_iter().find(|(id, ..)| *id == package).unwrap_or_default();
+    (named(&sale["metadata"], "tollgate_user"), tokens * times, bonus * times)
 }
 
 async fn reversals(world: &World, books: &Books) -> Result<(), String> {
@@ -125,6 +168,9 @@ async fn subscriptions(world: &World, books: &Books) -> Result<(), String> {
             Some(held) if held.seen.cancel_at.map(Time::seconds) != cancel_at(&subscription) => {
                 return Err(format!("{id} is to be canceled otherwise than the books say"));
             }
+            Some(held) if !is_of_its_plan(held, &subscription) => {
+                return Err(format!("{id} is of another plan than the books say, {}", held.seen.plan));
+            }
             _ => {}
         }
         known.insert(id);
@@ -136,6 +182,11 @@ async fn subscriptions(world: &World, books: &Books) -> Result<(), String> {
     }
 }
 
+fn is_of_its_plan(held: &Subscription, subscription: &Value) -> bool {
+    let plan = plan_of(subscription).map(|plan| plan.name);
+    plan == Some(held.seen.plan.as_str()) && u64::from(held.seen.quantity) == quantity_of(subscription)
+}
+
 /// Stripe says it in either of two ways.
 fn cancel_at(subscription: &Value) -> Option<i64> {
     let at_period_end = subscription["cancel_at_period_end"] == true;
@@ -143,58 +194,8 @@ fn cancel_at(subscription: &Value) -> Option<i64> {
     subscription["cancel_at"].as_i64().or(period_end.filter(|_| at_period_end))
 }
 
-/// What the allowances of everybody come to, counted slot by slot. Holds when every journal has been brought up to now.
-pub async fn allowances(world: &World, books: &Books, now: Time) -> Result<(), String> {
-    let mut least: BTreeMap<String, u64> = BTreeMap::new();
-    let mut most: BTreeMap<String, u64> = BTreeMap::new();
-    for subscription in world.all("/v1/subscriptions?status=all").await {
-        let id = named(&subscription, "id");
-        let user = subscription["metadata"]["tollgate_user"].as_str().unwrap_or_default().to_owned();
-        let invoices = world.all(&format!("/v1/invoices?subscription={id}")).await;
-        let paid: Vec<&Value> = invoices.iter().filter(|invoice| invoice["status"] == "paid").collect();
-        let ended = subscription["ended_at"].as_i64();
-        let item = subscription["metadata"]["tollgate_item"].as_str().unwrap_or_default();
-        let all = match item.contains("weekly") {
-            true => WEEKLY * slots(&subscription, &paid, now),
-            false => PER_INVOICE * paid.len() as u64,
-        };
-        // What was paid for one that has ended brings as much as was heard of it before its end.
-        *least.entry(user.clone()).or_default() += if ended.is_some() { 0 } else { all };
-        *most.entry(user).or_default() += all;
-    }
-    for (user, kept) in &books.users {
-        let user = user.as_str();
-        let given: u64 = kept.entries.iter().map(given).sum();
-        let (low, high) =
-            (least.get(user).copied().unwrap_or_default(), most.get(user).copied().unwrap_or_default());
-        if !(low..=high).contains(&given) {
-            return Err(format!(
-                "the allowances of {user} come to {low}..={high} tokens, and {given} are given"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// How many weeks of a subscription have begun and were paid for.
-fn slots(subscription: &Value, paid: &[&Value], now: Time) -> u64 {
-    let ends = paid.iter().filter_map(|invoice| {
-        let lines = invoice["lines"]["data"].as_array()?;
-        lines.iter().filter_map(|line| line["period"]["end"].as_i64()).max()
-    });
-    let Some(paid_through) = ends.max() else { return 0 };
-    let week = 7 * DAY_MS / 1_000;
-    let mut start = subscription["start_date"].as_i64().unwrap_or_default();
-    let mut slots = 0;
-    while start < paid_through && start <= now.seconds() {
-        slots += 1;
-        start += week;
-    }
-    slots
-}
-
 /// Tokens that an entry brings and that are neither bought nor granted.
-fn given(entry: &Entry) -> u64 {
+pub fn given(entry: &Entry) -> u64 {
     let all = new_tokens(entry, |_| true);
     let otherwise = match &entry.detail {
         Detail::Purchase { tokens, bonus, .. } => tokens.get() + bonus.get(),
@@ -221,7 +222,7 @@ fn new_tokens(entry: &Entry, is_wanted: impl Fn(&Posting) -> bool) -> u64 {
     new.map(|posting| posting.amount.get()).sum()
 }
 
-fn named(object: &Value, field: &str) -> String {
+pub fn named(object: &Value, field: &str) -> String {
     object[field].as_str().unwrap_or_default().to_owned()
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::clients::Sale;
 use crate::mail::{Letter, Mail, batch};
+use crate::selling::any_method;
 use crate::world::World;
 
 const CARDS: [&str; 11] = [
@@ -88,30 +89,70 @@ pub async fn any_subscription(world: &World, rng: &mut Rng) -> Option<String> {
     subscription["id"].as_str().map(str::to_owned)
 }
 
-/// One of the buyers who are on Stripe's page pays, or tries to.
+/// One of the buyers who are on Stripe's page, or on the app's own, pays, or tries to.
 pub async fn pay(world: &World, rng: &mut Rng, baskets: &mut Vec<Sale>) -> Option<&'static str> {
     // Mostly one who has just come.
     let index = baskets.len().checked_sub(1)?.saturating_sub(rng.usize(0..3));
-    let session = &baskets[index].session;
-    let card = CARDS[rng.usize(0..CARDS.len())];
-    let path = format!("/_sandbox/checkout/{session}");
-    let paid = match world.stripe("POST", &format!("{path}/pay"), json!({ "card": card })).await {
-        Ok(paid) if paid["status"] == "requires_action" => {
-            let passes = json!({ "outcome": if rng.u8(0..4) > 0 { "pass" } else { "fail" } });
-            world.stripe("POST", &format!("{path}/authenticate"), passes).await
-        }
-        paid => paid,
+    let id = baskets[index].id.clone();
+    let paid = match id.split('_').next() {
+        Some("sub") => pay_first_invoice(world, rng, &id).await,
+        Some("pi") => confirm(world, rng, &id).await,
+        _ => pay_on_page(world, rng, &id).await,
     };
     let deed = match paid {
-        Ok(_) => "paid",
+        Ok(deed) => deed,
         Err(error) if error["error"]["type"] == "card_error" => return Some("card declined"),
         Err(_) => "came too late to pay",
     };
     // Some come back, and are told that it is paid already.
-    if deed != "paid" || rng.u8(0..8) > 0 {
+    if !deed.starts_with("paid") || rng.u8(0..8) > 0 {
         baskets.remove(index);
     }
     Some(deed)
+}
+
+async fn pay_on_page(world: &World, rng: &mut Rng, session: &str) -> Result<&'static str, Value> {
+    let path = format!("/_sandbox/checkout/{session}");
+    let paid = world.stripe("POST", &format!("{path}/pay"), json!({ "card": any_card(rng) })).await?;
+    if paid["status"] == "requires_action" {
+        world.stripe("POST", &format!("{path}/authenticate"), passes(rng)).await?;
+    }
+    Ok("paid")
+}
+
+async fn pay_first_invoice(world: &World, rng: &mut Rng, subscription: &str) -> Result<&'static str, Value> {
+    let path = format!("/v1/subscriptions/{subscription}");
+    let found = world.stripe("GET", &path, Value::Null).await?;
+    let invoice = found["latest_invoice"].as_str().unwrap_or_default();
+    let (path, card) = (format!("/_sandbox/invoices/{invoice}/pay"), json!({ "card": any_card(rng) }));
+    let paid = world.stripe("POST", &path, card).await?;
+    authenticated(world, rng, &paid).await?;
+    Ok("paid a first invoice")
+}
+
+async fn confirm(world: &World, rng: &mut Rng, payment: &str) -> Result<&'static str, Value> {
+    let path = format!("/v1/payment_intents/{payment}/confirm");
+    let form = Value::String(format!("payment_method={}", any_method(rng)));
+    let paid = world.stripe("POST", &path, form).await?;
+    authenticated(world, rng, &paid).await?;
+    Ok("paid in the app")
+}
+
+async fn authenticated(world: &World, rng: &mut Rng, intent: &Value) -> Result<(), Value> {
+    if intent["status"] == "requires_action" {
+        let path =
+            format!("/_sandbox/payment_intents/{}/authenticate", intent["id"].as_str().unwrap_or_default());
+        world.stripe("POST", &path, passes(rng)).await?;
+    }
+    Ok(())
+}
+
+fn any_card(rng: &mut Rng) -> &'static str {
+    CARDS[rng.usize(0..CARDS.len())]
+}
+
+fn passes(rng: &mut Rng) -> Value {
+    json!({ "outcome": if rng.u8(0..4) > 0 { "pass" } else { "fail" } })
 }
 
 /// Somebody does something. What Stripe refuses has no effect.

@@ -18,7 +18,7 @@ use crate::mail::{Letter, Mail, batch};
 use crate::people::Meanwhile;
 use crate::witness::Witness;
 use crate::world::{Failure, World};
-use crate::{money, people, privacy};
+use crate::{allowances, money, once, people, privacy};
 
 /// What happened in one seed or in many.
 #[derive(Debug, Default)]
@@ -222,6 +222,8 @@ impl Simulation {
     async fn end(&mut self) -> Result<(), Failure> {
         self.world.faults.cease();
         for _ in 0..200 {
+            // Some are answered only when what was under way must be over.
+            self.world.clock.advance(MINUTE_MS);
             self.mail.sweep(&self.world.faults, &mut self.rng);
             let mut acts: Vec<Act> = self.crowd.leftovers().into_iter().map(Act::Ask).collect();
             while self.mail.waiting() > 0 {
@@ -236,7 +238,9 @@ impl Simulation {
             if is_over && heard == 0 && self.mail.is_empty() {
                 self.touch_everybody().await?;
                 money::check(&self.world, &self.books).await?;
-                money::allowances(&self.world, &self.books, self.world.clock.now()).await?;
+                money::sessions(&self.world).await?;
+                allowances::check(&self.world, &self.books, self.world.clock.now()).await?;
+                once::check(&self.world, &self.books, &self.witness).await?;
                 privacy::check(&self.world, &self.books).await?;
                 self.witness.requests(&self.books)?;
                 return Ok(());

@@ -7,7 +7,7 @@ use domain::ids::UserId;
 use serde_json::Value;
 
 use crate::books::Books;
-use crate::clients::{Aim, Ask};
+use crate::clients::{Aim, Ask, Deed};
 
 #[derive(Default)]
 pub struct Witness {
@@ -30,7 +30,8 @@ impl Witness {
         let is_same = |names: &[&str]| names.iter().all(|name| told[name] == body[name]);
         let same = match ask.aim {
             // Stripe's part of an answer is fetched anew, and may have moved on.
-            Aim::Buy { .. } => is_same(&["id"]),
+            Aim::Buy { .. } | Aim::Pay { .. } | Aim::Alter { .. } => is_same(&["id"]),
+            Aim::Subscribe { .. } => is_same(&["id", "trial_days"]),
             Aim::Refund => told["refund"]["id"] == body["refund"]["id"],
             // It may have been claimed meanwhile.
             Aim::Gift { .. } => is_same(&["entry", "tokens"]),
@@ -38,7 +39,8 @@ impl Witness {
             Aim::Erase { .. } => is_same(&["user", "closed_at", "entry"]),
             _ => told == body,
         };
-        let was_erased = matches!(ask.aim, Aim::Buy { .. }) && body["code"] == "account_closed";
+        let is_sale = matches!(ask.aim, Aim::Buy { .. } | Aim::Subscribe { .. } | Aim::Pay { .. });
+        let was_erased = is_sale && body["code"] == "account_closed";
         match (*first < 300, status < 300) {
             (true, true) if *first == status && same => Ok(()),
             (true, false) if was_erased => Ok(()),
@@ -49,6 +51,14 @@ impl Witness {
             }
             _ => Err(format!("{name} was answered {first} {told}, and then {status} {body}")),
         }
+    }
+
+    /// The subscriptions that were ended at once, as their subscribers were told.
+    pub fn ended(&self) -> impl Iterator<Item = &str> {
+        self.answered.values().filter(|(_, status, _)| *status < 300).filter_map(|(ask, ..)| match &ask.aim {
+            Aim::Alter { deed: Deed::CancelAtOnce, subscription, .. } => Some(subscription.as_str()),
+            _ => None,
+        })
     }
 
     /// What every request that was answered did, exactly once, and what every refused one did not do.
@@ -91,7 +101,9 @@ fn adds_up(status: u16, body: &Value) -> Result<(), String> {
 fn is_of(entry: &Entry, ask: &Ask) -> bool {
     match (&ask.aim, &entry.detail) {
         // What Stripe was to be asked stays written down, also where it refuses, or it is too late.
-        (Aim::Buy { .. } | Aim::Refund, _) => false,
+        (Aim::Buy { .. } | Aim::Subscribe { .. } | Aim::Pay { .. } | Aim::Alter { .. } | Aim::Refund, _) => {
+            false
+        }
         // A hold's end is in the books under its own name, whoever was first.
         (_, Detail::HoldEnd { key, .. }) => Some(key.as_str()) == ask.key.as_deref(),
         _ => true,
@@ -108,12 +120,10 @@ fn did(ask: &Ask, entry: &Entry) -> Result<(), String> {
         Aim::Hold { user, tokens } => (*tokens, moved(Place::Held), user),
         Aim::EndHold { user, captured, .. } => (*captured, moved(Place::Spent), user),
         Aim::Grant { user, tokens } | Aim::Gift { user, tokens } => (*tokens, given(entry), user),
-        Aim::Buy { .. }
-        | Aim::Refund
-        | Aim::Look
-        | Aim::Bulk { .. }
-        | Aim::GoOn { .. }
-        | Aim::Erase { .. } => {
+        Aim::Buy { user } | Aim::Subscribe { user } | Aim::Pay { user } | Aim::Alter { user, .. } => {
+            (0, 0, user)
+        }
+        Aim::Refund | Aim::Attend | Aim::Look | Aim::Bulk { .. } | Aim::GoOn { .. } | Aim::Erase { .. } => {
             return Ok(());
         }
     };
