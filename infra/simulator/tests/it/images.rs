@@ -114,7 +114,7 @@ impl Meaning {
     }
 }
 
-/// What one kind of entry moved into a place, less what it moved out of it.
+/// What one kind of entry, or time, moved into a place, less what it moved out of it.
 struct Total {
     kind: &'static str,
     place: Place,
@@ -138,9 +138,11 @@ fn totals(entries: &[Entry]) -> Vec<Total> {
     let mut totals: BTreeMap<_, (Place, i64)> = BTreeMap::new();
     for entry in entries {
         for posting in &entry.postings {
+            // Whichever entry comes next writes down what time has done.
+            let kind = if posting.at.is_some() { "time" } else { entry.detail.kind() };
             let amount = i64::try_from(posting.amount.get()).unwrap();
             for (place, amount) in [(posting.from, -amount), (posting.to, amount)] {
-                let total = totals.entry((entry.detail.kind(), place.name())).or_insert((place, 0));
+                let total = totals.entry((kind, place.name())).or_insert((place, 0));
                 total.1 += amount;
             }
         }

@@ -1,21 +1,23 @@
 //! In whatever order Stripe's events arrive, how often, in which form and in which company: the books end the same.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::slice;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::histories::{self, Deed};
 use crate::images::{Image, Meaning};
-use crate::tales::{Tale, says_something};
+use crate::tales::{Tale, Told, says_something};
 use crate::world::{World, thin};
 
 /// Something that leads to a look.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Telling<'a> {
     /// What Stripe sends, and what it is called.
-    Event(&'a str, &'a Value),
+    Event(Cow<'a, str>, Cow<'a, Value>),
     /// The buyer comes back from the checkout that was paid last.
     Page(&'a str),
 }
@@ -67,11 +69,26 @@ impl Measure {
     }
 }
 
+impl Telling<'_> {
+    /// Some are told thin, where that tells as much.
+    fn in_some_form(&self, rng: &mut Rng) -> Self {
+        if let Telling::Event(name, event) = self
+            && rng.u8(0..3) == 0
+            && let shape = thin(event)
+            && says_something(&shape)
+        {
+            return Telling::Event(format!("{name} (thin)").into(), Cow::Owned(shape));
+        }
+        self.clone()
+    }
+}
+
 impl<'a> Window<'a> {
     /// The last events, and the page.
     fn of_last(tale: &'a Tale, most: usize, is_fresh: bool, is: &Rc<Image>) -> Window<'a> {
         let told = &tale.told[tale.told.len().saturating_sub(most)..];
-        let tellings = told.iter().map(|told| Telling::Event(&told.name, &told.event)).collect();
+        let event = |told: &'a Told| Telling::Event((&told.name).into(), Cow::Borrowed(&told.event));
+        let tellings = told.iter().map(event).collect();
         let (start, from) = match is_fresh {
             true => (&tale.fresh, "with nothing known"),
             false => (&told[0].before, "with all known that was before"),
@@ -87,15 +104,17 @@ impl<'a> Window<'a> {
     }
 
     /// From every subset by every one to the next: all orders there are, in which each may also come again. Books that
-    /// mean the same go on alike, so none is gone twice.
+    /// mean the same go on alike, so none is gone twice. Each keeps one form: before all is told, a snapshot may say
+    /// less than a look at Stripe.
     async fn every_order(&self, rng: &mut Rng) {
+        let tellings: Vec<_> = self.tellings.iter().map(|telling| telling.in_some_form(rng)).collect();
         let all = (1usize << self.tellings.len()) - 1;
         let mut reached: Vec<Option<Reached>> = vec![None; all + 1];
         reached[0] = Some(self.begin().await);
         for subset in 0..=all {
-            for (index, telling) in self.tellings.iter().enumerate() {
+            for (index, telling) in tellings.iter().enumerate() {
                 let from = reached[subset].as_ref().expect("every smaller subset was reached");
-                let next = self.after(from, &[*telling], rng).await;
+                let next = self.after(from, slice::from_ref(telling)).await;
                 match &mut reached[subset | (1 << index)] {
                     Some(known) => known.expect_same(&next),
                     unknown => *unknown = Some(next),
@@ -111,17 +130,18 @@ impl<'a> Window<'a> {
         }
         let mut usual = self.begin().await;
         for telling in &self.tellings {
-            usual = self.after(&usual, &[*telling], rng).await;
+            usual = self.after(&usual, &[telling.in_some_form(rng)]).await;
         }
         for _ in 0..count {
-            let mut order = self.tellings.clone();
             let again = 1 + self.tellings.len() / AT_ONCE;
-            order.extend((0..again).map(|_| self.tellings[rng.usize(0..self.tellings.len())]));
+            let again: Vec<_> = (0..again).filter_map(|_| rng.choice(&self.tellings)).collect();
+            let all = self.tellings.iter().chain(again);
+            let mut order: Vec<_> = all.map(|telling| telling.in_some_form(rng)).collect();
             rng.shuffle(&mut order);
             let (mut reached, mut left) = (self.begin().await, &order[..]);
             while !left.is_empty() {
                 let (batch, rest) = left.split_at(rng.usize(1..=left.len().min(BATCH)));
-                reached = self.after(&reached, batch, rng).await;
+                reached = self.after(&reached, batch).await;
                 left = rest;
             }
             usual.expect_same(&reached);
@@ -142,15 +162,14 @@ impl<'a> Window<'a> {
     }
 
     /// The events of a batch arrive at once.
-    async fn after(&self, from: &Reached, batch: &[Telling<'_>], rng: &mut Rng) -> Reached {
+    async fn after(&self, from: &Reached, batch: &[Telling<'_>]) -> Reached {
         self.put_back(&from.image).await;
         let (mut events, mut names) = (Vec::new(), Vec::new());
         for telling in batch {
             match telling {
                 Telling::Event(name, event) => {
-                    let (event, form) = in_some_form(event, rng);
-                    events.push(event);
-                    names.push(format!("{name}{form}"));
+                    events.push(event.as_ref().clone());
+                    names.push(name.to_string());
                 }
                 Telling::Page(session) => {
                     let route = "GET /v1/me/checkout/{id}";
@@ -175,12 +194,6 @@ impl Reached {
         let differ = self.meaning.differs(&other.meaning);
         assert!(differ.is_empty(), "{first}\n  and\n    {second}\n  end {differ}");
     }
-}
-
-/// Some are told thin, where that tells as much.
-fn in_some_form(event: &Value, rng: &mut Rng) -> (Value, &'static str) {
-    let shape = thin(event);
-    if rng.u8(0..3) == 0 && says_something(&shape) { (shape, " (thin)") } else { (event.clone(), "") }
 }
 
 /// Where Stripe, by what the books did, comes to rest after each deed, everything it said is told anew: to books that know

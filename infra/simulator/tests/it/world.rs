@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use axum::Router;
@@ -39,6 +40,9 @@ pub const TABLE: &str = "tried";
 const PRIVACY_KEYS: &str = "1:dHJpZWQtdHJpZWQtdHJpZWQtdHJpZWQtdHJpZWQtdHI";
 /// A Monday.
 const BEGINNING_MS: i64 = 1_790_553_600_000;
+const BEFORE_NEXT_TRY: Duration = Duration::from_secs(1);
+/// For longer than any function runs.
+const MOST_TRIES: u32 = 150;
 
 pub struct World {
     clock: Arc<AtomicI64>,
@@ -76,6 +80,13 @@ impl World {
         let faults = Faults::none();
         let table = Table::new(faults.clone()).unwrap().without_faults();
         World::begin(catalog, faults, table).await
+    }
+
+    /// Every call takes its time, drawn from the seed, and others go on meanwhile. Nothing fails.
+    pub async fn jostled(catalog: &str, seed: u64) -> World {
+        let faults = Faults::new(seed);
+        faults.cease();
+        World::begin(catalog, faults.clone(), Table::new(faults).unwrap()).await
     }
 
     async fn begin(catalog: &str, faults: Faults, table: Table) -> World {
@@ -131,7 +142,7 @@ impl World {
         if let Some(email) = &caller.email {
             (claims["email"], claims["email_verified"]) = (json!(email), json!("true"));
         }
-        loop {
+        for _ in 0..MOST_TRIES {
             let (claims, path, body) = (claims.clone(), json!({ "id": id }), body.clone());
             let parts = Parts { id: key.clone(), key: Some(key.clone()), claims, path, body };
             let request = request(route, parts);
@@ -144,7 +155,10 @@ impl World {
                 let json = serde_json::from_slice(body.as_ref()).unwrap_or(Value::Null);
                 return (head.status.as_u16(), json);
             }
+            tokio::time::sleep(BEFORE_NEXT_TRY).await;
+            self.advance(BEFORE_NEXT_TRY.as_millis() as i64);
         }
+        panic!("{route} of {} is never answered", caller.user)
     }
 
     /// A request that has to be granted.
@@ -193,6 +207,13 @@ impl World {
     pub async fn get(&self, path: &str) -> Value {
         let found = self.send("GET", path, "application/x-www-form-urlencoded", String::new()).await;
         found.unwrap_or_else(|refused| panic!("{path}: {refused}"))
+    }
+
+    /// What a plan costs a month, as Stripe names it.
+    pub async fn price(&self, plan: &str) -> String {
+        let key = format!("{STACK}:tried:plan:{plan}:month:eur");
+        let found = self.get(&format!("/v1/prices?lookup_keys[]={key}")).await;
+        found["data"][0]["id"].as_str().unwrap_or_else(|| panic!("no price of {plan}: {found}")).to_owned()
     }
 
     /// Everything that a list of Stripe's has, oldest first.
