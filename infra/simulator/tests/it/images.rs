@@ -138,8 +138,9 @@ fn totals(entries: &[Entry]) -> Vec<Total> {
     let mut totals: BTreeMap<_, (Place, i64)> = BTreeMap::new();
     for entry in entries {
         for posting in &entry.postings {
-            // Whichever entry comes next writes down what time has done.
-            let kind = if posting.at.is_some() { "time" } else { entry.detail.kind() };
+            // Whichever entry comes next writes down what time has done, a look among them.
+            let is_by_time = posting.at.is_some() || matches!(entry.detail, Detail::Subscription { .. });
+            let kind = if is_by_time { "time" } else { entry.detail.kind() };
             let amount = i64::try_from(posting.amount.get()).unwrap();
             for (place, amount) in [(posting.from, -amount), (posting.to, amount)] {
                 let total = totals.entry((kind, place.name())).or_insert((place, 0));
