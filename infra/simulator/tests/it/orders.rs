@@ -231,12 +231,12 @@ macro_rules! told_in_any_order {
             tell(histories::$history, USUAL).await;
         })*
 
-        /// All there is: `cargo test -p simulator --test it -- --ignored`
+        /// All there is: `cargo test --release -p simulator --test it -- --ignored`
         mod wholly {
             use super::*;
 
             $(#[tokio::test(start_paused = true)]
-            #[ignore = "minutes each"]
+            #[ignore = "minutes, unless in release"]
             async fn $name() {
                 tell(histories::$history, EXHAUSTIVE).await;
             })*
