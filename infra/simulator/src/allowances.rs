@@ -55,7 +55,7 @@ struct Line {
 
 /// Holds when every journal has been brought up to now.
 pub async fn check(world: &World, books: &Books, now: Time) -> Result<(), String> {
-    let mut owed: BTreeMap<String, Bounds> = BTreeMap::new();
+    let mut owed: BTreeMap<String, (Bounds, Vec<String>)> = BTreeMap::new();
     let (prices, mut versions) = (prices(world).await, versions(world).await);
     for subscription in world.all("/v1/subscriptions?status=all").await {
         let id = named(&subscription, "id");
@@ -69,15 +69,23 @@ pub async fn check(world: &World, books: &Books, now: Time) -> Result<(), String
         };
         // What was paid for one that has ended brings as much as was heard of it before its end.
         let has_ended = !subscription["ended_at"].is_null();
-        let sum = owed.entry(user.to_owned()).or_default();
-        *sum = (sum.0 + if has_ended { 0 } else { low }, sum.1 + high);
+        let low = if has_ended { 0 } else { low };
+        let (sum, parts) = owed.entry(user.to_owned()).or_default();
+        *sum = (sum.0 + low, sum.1 + high);
+        parts.push(format!("{id} {low}..={high}"));
     }
     for (user, kept) in &books.users {
         let given: u64 = kept.entries.iter().map(given).sum();
-        let (low, high) = owed.get(user.as_str()).copied().unwrap_or_default();
+        let ((low, high), parts) = owed.remove(user.as_str()).unwrap_or_default();
         if !(low..=high).contains(&given) {
+            let entries = kept.entries.iter().map(|entry| (self::given(entry), &entry.cause));
+            let entries = entries
+                .filter(|(tokens, _)| *tokens != 0)
+                .map(|(tokens, cause)| format!("{tokens} by {cause}"));
             return Err(format!(
-                "the allowances of {user} come to {low}..={high} tokens, and {given} are given"
+                "the allowances of {user} come to {low}..={high} tokens, and {given} are given: {} against {}",
+                parts.join(", "),
+                entries.collect::<Vec<_>>().join(", ")
             ));
         }
     }
