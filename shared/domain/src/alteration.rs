@@ -70,6 +70,9 @@ impl Alteration {
         let held = account.subscriptions.iter().find(|held| held.seen.id == self.subscription);
         let seen = held.map(|held| &held.seen).filter(|seen| !seen.status_at(account.at).is_final());
         let seen = seen.ok_or_else(|| Refusal::NoSuchSubscription(self.subscription.clone()))?;
+        if self.deed != (Deed::Cancel { when: When::Now }) {
+            begun(seen)?;
+        }
         let changes = match &self.deed {
             Deed::Change(change) => change.to.changes(seen),
             Deed::Cancel { when: When::Now } => true,
@@ -106,12 +109,21 @@ pub fn may_choose(asked: When, by_catalog: When) -> bool {
     asked == by_catalog || asked == When::PeriodEnd
 }
 
+/// What is paid by the first invoice is what the subscription was made for, and nothing else.
+fn begun(seen: &Seen) -> Result<(), Refusal> {
+    match seen.status {
+        Status::Incomplete => Err(Refusal::NotBegun(seen.id.clone())),
+        _ => Ok(()),
+    }
+}
+
 /// The plan of a catalog that a subscription may be changed to.
 pub fn target<'a>(catalog: &'a Catalog, seen: &Seen, wanted: &Wanted) -> Result<&'a Plan, Refusal> {
     let plan = catalog.plans.get(&wanted.plan).ok_or_else(|| Refusal::UnknownItem(wanted.item()))?;
     if !plan.prices.iter().any(|price| price.interval == wanted.interval) {
         return Err(Refusal::UnknownItem(wanted.item()));
     }
+    begun(seen)?;
     if plan.group != seen.group {
         return Err(Refusal::AnotherGroup { has: seen.group.clone(), wanted: plan.group.clone() });
     }

@@ -239,6 +239,17 @@ impl CheckoutPolicy {
 }
 
 impl Allowance {
+    /// The other, where both come with invoices and it brings more.
+    pub fn or_more(self, other: Allowance) -> Allowance {
+        match (self, other) {
+            (
+                Allowance::Tokens { count, every: Window::Billing, .. },
+                Allowance::Tokens { count: others, every: Window::Billing, .. },
+            ) if others > count => other,
+            _ => self,
+        }
+    }
+
     /// What so many seats bring.
     pub fn times(self, seats: u32) -> Allowance {
         match self {

@@ -128,6 +128,8 @@ pub enum Refusal {
     TooManySeats {
         most: u32,
     },
+    /// Until its first payment is made, a subscription can only be paid or given up.
+    NotBegun(SubscriptionId),
     /// While one plan is tried, another is had that cannot be.
     NotTried(PlanId),
     TooManyHolds,

@@ -366,7 +366,7 @@ impl Subscription {
             return None;
         }
         let is_tried = paid.amount_minor == 0 && self.seen.trial_end.is_some_and(|end| period.end <= end);
-        let count = if is_tried { self.seen.terms.trial_tokens } else { self.whole(count, period) };
+        let count = if is_tried { self.seen.terms.trial_tokens } else { count };
         // A change in mid-period is billed for the rest of it, but it is still the same period.
         let whole = Period { start: self.seen.period_start, end: self.seen.period_end };
         let slot = Slot::billed(if period.end == whole.end { whole } else { period });
@@ -376,18 +376,6 @@ impl Subscription {
         match end > now {
             true => Some(Due { missed: None, grant: Some((left, slot)), granted }),
             false => Some(Due { missed: Some((left, end)), grant: None, granted }),
-        }
-    }
-
-    /// What a period is worth whose own invoice is paid after it was changed for the better: no less than the change.
-    fn whole(&self, count: Tokens, period: Period) -> Tokens {
-        match self.seen.allowance {
-            Some(Allowance::Tokens { count: now, every: Window::Billing, .. })
-                if period.end == self.seen.period_end && !self.seen.terms.tokens_wait =>
-            {
-                count.max(now)
-            }
-            _ => count,
         }
     }
 

@@ -50,6 +50,7 @@ codes! {
     CheckoutExpired = "checkout_expired", 409, "This checkout can no longer be opened";
     AlreadySubscribed = "already_subscribed", 409, "A subscription of this kind is live";
     NothingToChange = "nothing_to_change", 409, "It is so already";
+    PaymentDue = "payment_due", 409, "Something is to be paid first";
     PaymentMethodInUse = "payment_method_in_use", 409, "A subscription is paid with this";
     AlreadyOwned = "already_owned", 409, "This is somebody's already";
     AlreadyResolved = "already_resolved", 409, "This hold was captured or released before";
@@ -167,6 +168,13 @@ impl Problem {
                      subscribe to it beside"
                 );
                 Problem::new(Code::InvalidRequest, detail)
+            }
+            Refusal::NotBegun(subscription) => {
+                let detail = format!(
+                    "the first payment of {subscription} is still to be made: pay it, or ask `POST …/subscriptions` \
+                     for what is wanted instead; canceled `now` it is given up"
+                );
+                Problem::new(Code::PaymentDue, detail)
             }
             Refusal::NotTried(plan) => {
                 let detail = format!(

@@ -1,7 +1,7 @@
 //! Subscriptions: an event only says where to look. What is there moves the books, whatever was heard before.
 
 use domain::account::Account;
-use domain::catalog::PlanSold;
+use domain::catalog::{Allowance, PlanSold};
 use domain::cause::Cause;
 use domain::decide::{Act, Command};
 use domain::follow::observe;
@@ -122,7 +122,7 @@ impl Settle {
         let unbooked = self.store.unbooked(&causes).await?;
         for (invoice, cause) in look.invoices.iter().zip(&causes) {
             if unbooked.contains(&cause) {
-                entries += u32::from(self.book(user, invoice.clone(), cause, &look.seen, now).await?);
+                entries += u32::from(self.book(user, invoice, cause, &look, now).await?);
             }
         }
         Ok(Brought { look, entries })
@@ -190,16 +190,19 @@ impl Settle {
     async fn book(
         &self,
         user: &UserId,
-        invoice: PaidInvoice,
+        invoice: &PaidInvoice,
         cause: &Cause,
-        seen: &Seen,
+        look: &Look,
         now: Time,
     ) -> Result<bool, SettleError> {
-        let paid_for = self.paid_for(&invoice, seen, now).await?;
+        let mut paid_for = self.paid_for(invoice, &look.seen, now).await?;
+        if !paid_for.proration && !look.seen.terms.tokens_wait {
+            paid_for.allowance = self.with_changes(&paid_for, look, now).await?;
+        }
         if paid_for.period.is_none() {
             tracing::warn!(%cause, subscription = %invoice.subscription, "an invoice pays for no plan");
         }
-        let act = Act::Invoice { invoice, paid_for };
+        let act = Act::Invoice { invoice: invoice.clone(), paid_for };
         let command = Command { cause: cause.clone(), request: None, act };
         match self.store.apply(user, &command, &self.catalogs, now).await? {
             Applied::Done(_) => Ok(true),
@@ -209,6 +212,25 @@ impl Settle {
             }
             Applied::KeyReused => Err(StoreError::Refused(format!("{cause} is no client's key")).into()),
         }
+    }
+
+    /// What a period is worth whose own invoice is paid after a change within it was: no less than what was changed to.
+    async fn with_changes(
+        &self,
+        whole: &PaidFor,
+        look: &Look,
+        now: Time,
+    ) -> Result<Option<Allowance>, StoreError> {
+        let (Some(Period { end, .. }), Some(mut most)) = (whole.period, whole.allowance) else {
+            return Ok(whole.allowance);
+        };
+        for invoice in &look.invoices {
+            let change = self.paid_for(invoice, &look.seen, now).await?;
+            if change.proration && change.period.is_some_and(|period| period.end == end) {
+                most = change.allowance.map_or(most, |changed| most.or_more(changed));
+            }
+        }
+        Ok(Some(most))
     }
 
     /// Reads an invoice's lines: the plan's own period, or else a change within one. Lines of other prices pay for

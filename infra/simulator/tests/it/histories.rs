@@ -20,6 +20,8 @@ pub enum Deed {
     TakesCard(&'static str),
     /// In Stripe's portal or dashboard, at once.
     MovesTo(&'static str),
+    /// The same, and nobody pays for the rest of the period.
+    IsMovedTo(&'static str),
     /// Over the API, where the catalog says when it happens.
     AsksFor(&'static str),
     CancelsAtPeriodEnd,

@@ -7,6 +7,7 @@ use std::slice;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
+use store::Read;
 
 use crate::histories::{self, Deed};
 use crate::images::{Image, Meaning};
@@ -222,6 +223,22 @@ async fn tell(history: &[Deed], measure: Measure) {
         tale.world.put_back(&tale.now, &is).await;
     }
     Window::of_last(&tale, usize::MAX, true, &tale.now).drawn_orders(measure.whole, &mut rng).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_paid_period_brings_is_what_was_paid_whenever_a_change_is_heard_of() {
+    for (change, expected) in [(Deed::IsMovedTo("larger"), 300), (Deed::MovesTo("larger"), 800)] {
+        for is_heard_before in [true, false] {
+            let mut tale = Tale::begin().await;
+            match is_heard_before {
+                true => tale.go_on(Deed::Subscribes("billed")).await,
+                false => tale.act(Deed::Subscribes("billed")).await,
+            }
+            tale.go_on(change).await;
+            let account = tale.world.store.account(&tale.caller.user, Read::Consistent).await.unwrap();
+            assert_eq!(account.balances().available.get(), expected, "{change:?}, {is_heard_before}");
+        }
+    }
 }
 
 macro_rules! told_in_any_order {

@@ -80,7 +80,8 @@ impl Tale {
         self.world.told_since(&mut self.newest).await.is_empty()
     }
 
-    async fn act(&mut self, deed: Deed) {
+    /// Does it, and nobody hears of it yet.
+    pub async fn act(&mut self, deed: Deed) {
         let debit = |iban: &str| json!({ "iban": iban, "email": "ada@mail.example" });
         match deed {
             Deed::Subscribes(plan) => self.buys(json!({ "plan": plan }), json!({ "card": PAID })).await,
@@ -144,10 +145,12 @@ impl Tale {
                 // It may be declined, which is told too.
                 drop(world.try_person(&path, json!({ "card": card })).await);
             }
-            Deed::MovesTo(plan) => {
+            Deed::MovesTo(plan) | Deed::IsMovedTo(plan) => {
                 let (item, price) = (named(&is["items"]["data"][0], "id"), self.price(plan).await);
                 let change = format!("items[0][id]={item}&items[0][price]={price}");
-                world.post(&form, &format!("{change}&proration_behavior=always_invoice")).await;
+                let is_paid = matches!(deed, Deed::MovesTo(_));
+                let proration = if is_paid { "always_invoice" } else { "none" };
+                world.post(&form, &format!("{change}&proration_behavior={proration}")).await;
             }
             Deed::CancelsAtPeriodEnd => {
                 world.post(&form, "cancel_at_period_end=true").await;

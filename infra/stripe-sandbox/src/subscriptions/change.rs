@@ -37,6 +37,9 @@ pub fn change(call: Call) -> Answer<Value> {
     if has_ended(&before) {
         return change_ended(tx, &before, after, params);
     }
+    if before["status"] == json!("incomplete") {
+        return change_incomplete(tx, &before, after, params);
+    }
     params.refuse(&UNSUPPORTED)?;
     params.accept(&["off_session"]);
     after["payment_settings"] =
@@ -58,6 +61,17 @@ pub fn change(call: Call) -> Answer<Value> {
 fn change_ended(tx: &Tx, before: &Value, after: Value, params: Params) -> Answer<Value> {
     if params.only(&[]).is_err() {
         let message = "A canceled subscription can only update its cancellation_details and metadata.";
+        return Err(Failure::conflict(message));
+    }
+    update(tx, before, &after)?;
+    Ok(after)
+}
+
+/// What its first invoice is for stays until that is paid.
+fn change_incomplete(tx: &Tx, before: &Value, after: Value, params: Params) -> Answer<Value> {
+    if params.only(&[]).is_err() {
+        let message = "A subscription whose status is `incomplete` can only have its metadata and default_source \
+                       updated.";
         return Err(Failure::conflict(message));
     }
     update(tx, before, &after)?;

@@ -133,9 +133,29 @@ async fn a_subscription_names_only_what_its_currency_takes() {
     );
     let refused = stand.try_post("/v1/subscriptions", &format!("{form}=us_bank_account"), &[]).await;
     assert_eq!((refused.status, &refused.error()["param"]), (400, &json!(name)));
-    let made = stand.post("/v1/subscriptions", &format!("{form}=sepa_debit")).await;
+    let made = stand.post("/v1/subscriptions", &format!("{form}=sepa_debit&trial_period_days=7")).await;
     let refused = stand
         .try_post(&format!("/v1/subscriptions/{}", id(&made)), &format!("{name}[]=us_bank_account"), &[])
         .await;
     assert_eq!(refused.error()["param"], name);
+}
+
+#[tokio::test]
+async fn a_subscription_whose_first_invoice_is_not_paid_takes_metadata_alone() {
+    let stand = Stand::start().await;
+    let (price, other) =
+        (stand.plan("Basic", 999, "month").await, stand.plan("Premium", 1999, "month").await);
+    let customer = stand.post("/v1/customers", "").await;
+    let form =
+        format!("customer={}&items[0][price]={price}&payment_behavior=default_incomplete", id(&customer));
+    let made = stand.post("/v1/subscriptions", &form).await;
+    let path = format!("/v1/subscriptions/{}", id(&made));
+    let item = id(&made["items"]["data"][0]);
+    for form in
+        [format!("items[0][id]={item}&items[0][price]={other}"), "cancel_at_period_end=true".to_owned()]
+    {
+        let refused = stand.try_post(&path, &form, &[]).await;
+        assert_eq!(refused.status, 400, "{form}");
+    }
+    assert_eq!(stand.post(&path, "metadata[seat]=7").await["metadata"]["seat"], "7");
 }

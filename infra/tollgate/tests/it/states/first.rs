@@ -76,6 +76,15 @@ async fn going_on_with_an_unfinished_subscription_is_the_same_one_and_wanting_an
     let first = subscribes(&ada, json!({ "plan": "premium" })).await;
     let same = subscribes(&ada, json!({ "plan": "premium" })).await;
     assert_eq!((&same["id"], &same["client_secret"]), (&first["id"], &first["client_secret"]));
+    // What its first payment is for stays what it was asked for.
+    let begun = format!("/v1/me/subscriptions/{}", first["id"].as_str().unwrap());
+    for (verb, wanted) in [
+        ("change", json!({ "plan": "elite" })),
+        ("preview", json!({ "plan": "elite" })),
+        ("cancel", json!({})),
+    ] {
+        ada.post(&format!("{begun}/{verb}"), wanted).await.expect_problem(409, "payment_due");
+    }
     let other = subscribes(&ada, json!({ "plan": "elite" })).await;
     assert_ne!(other["id"], first["id"]);
     let replaced = world.stripe(&format!("/v1/subscriptions/{}", first["id"].as_str().unwrap())).await;
