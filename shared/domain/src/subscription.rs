@@ -383,7 +383,8 @@ impl Subscription {
     pub fn see(&mut self, seen: Seen, now: Time) {
         let drips_otherwise = self.seen.dripping() != seen.dripping();
         self.seen = seen;
-        if drips_otherwise {
+        // Where nothing was paid yet nothing was settled: what is paid for then counts from its own beginning.
+        if drips_otherwise && self.paid.is_some() {
             self.skip_to(now);
             self.wait(now);
         }

@@ -189,6 +189,18 @@ fn flipping_plans_ten_times_in_a_period_grants_no_token_twice() {
 }
 
 #[test]
+fn who_is_seen_before_the_first_payment_has_every_week_that_it_paid_for_however_late_that_is_heard() {
+    let mut story = Story::new();
+    story.seen.status = Status::Incomplete;
+    story.sync().wait(18);
+    story.seen.status = Status::Active;
+    story.sync();
+    story.pay(1);
+    story.touch();
+    assert_eq!(-story.totals()["world"], 1500, "two weeks that went by, and the third");
+}
+
+#[test]
 fn a_change_after_the_last_paid_week_brings_that_week_to_nobody_again() {
     let mut story = Story::subscribed();
     story.wait(36).touch();
