@@ -6,6 +6,7 @@ pub mod caller;
 pub mod env;
 pub mod metrics;
 pub mod problem;
+mod refusal;
 pub mod request;
 mod serve;
 

@@ -1,12 +1,6 @@
 //! Failures as clients see them: `application/problem+json` with a closed set of codes.
 
-use domain::catalog::Catalog;
-use domain::decide::Refusal;
 use domain::fault::Fault;
-use domain::hold::MOST_HOLDS;
-use domain::item::Item;
-use domain::money::Tokens;
-use domain::view::PackageView;
 use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, Response};
 use serde_json::{Map, Value, json};
@@ -106,99 +100,6 @@ impl Problem {
         if error.is_retryable() { Problem::try_again(Code::Busy, error) } else { Problem::internal(error) }
     }
 
-    /// Why the ledger refused, with what helps to mend it.
-    pub fn refused(refusal: Refusal, catalog: &Catalog) -> Problem {
-        match refusal {
-            Refusal::Short { needed, available } => short(needed, available, catalog),
-            Refusal::UnknownAction(action) => {
-                let known: Vec<_> = catalog.actions.keys().map(|id| id.as_str()).collect();
-                let detail = format!("the catalog has no action `{action}`; it has {}", known.join(", "));
-                Problem::new(Code::UnknownAction, detail)
-            }
-            Refusal::UnknownItem(item) => unknown(&item, catalog),
-            Refusal::FeatureNotIncluded(feature) => {
-                let named = catalog.features.get(&feature).map_or(feature.as_str(), |known| &known.name);
-                let detail = format!("the plan does not include {named}");
-                Problem::new(Code::FeatureNotIncluded, detail).with("feature", feature.as_str())
-            }
-            Refusal::TokensOutOfRange { min, max } if min == max => {
-                let detail = format!("this action costs {min} tokens; leave `tokens` out");
-                Problem::new(Code::TokensOutOfRange, detail).with("min", min.get()).with("max", max.get())
-            }
-            Refusal::TokensOutOfRange { min, max } => {
-                let detail = format!("say how many `tokens` this action takes: from {min} to {max}");
-                Problem::new(Code::TokensOutOfRange, detail).with("min", min.get()).with("max", max.get())
-            }
-            Refusal::TooManyTokens => Problem::new(
-                Code::TokensOutOfRange,
-                format!("no account holds more than {} tokens", Tokens::MAX),
-            ),
-            Refusal::TooManyHolds => {
-                let detail =
-                    format!("an account has at most {MOST_HOLDS} open holds; capture or release one");
-                Problem::new(Code::TooManyHolds, detail)
-            }
-            Refusal::NoSuchHold(hold) => {
-                let detail = format!("you have no open hold {hold}: it has expired, or never was");
-                Problem::new(Code::NotFound, detail)
-            }
-            Refusal::BeyondHold { held } => {
-                let detail = format!("the hold has {held} tokens; capture as many or fewer");
-                Problem::new(Code::BeyondHold, detail).with("held", held.get())
-            }
-            Refusal::AlreadySubscribed(seen) => {
-                let detail = format!(
-                    "`{}` is subscribed to already; it has to end before another can begin",
-                    seen.plan
-                );
-                let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
-                Problem::new(Code::AlreadySubscribed, detail).with("subscription", held)
-            }
-            Refusal::NoSuchSubscription(id) => {
-                Problem::new(Code::NotFound, format!("you have no running subscription {id}"))
-            }
-            Refusal::NothingToAlter(seen) => {
-                let detail = format!("{} is so already, or is going to be; nothing was changed", seen.id);
-                let held = json!({"id": seen.id, "plan": seen.plan, "status": seen.status.name()});
-                Problem::new(Code::NothingToChange, detail).with("subscription", held)
-            }
-            Refusal::AnotherGroup { has, wanted } => {
-                let detail = format!(
-                    "a subscription stays in its group: this one is of `{has}`, and the plan of `{wanted}`; \
-                     subscribe to it beside"
-                );
-                Problem::new(Code::InvalidRequest, detail)
-            }
-            Refusal::NotBegun(subscription) => {
-                let detail = format!(
-                    "the first payment of {subscription} is still to be made: pay it, or ask `POST …/subscriptions` \
-                     for what is wanted instead; canceled `now` it is given up"
-                );
-                Problem::new(Code::PaymentDue, detail)
-            }
-            Refusal::NotTried(plan) => {
-                let detail = format!(
-                    "`{plan}` cannot be tried, so a trial cannot be moved to it; end the trial, and subscribe"
-                );
-                Problem::new(Code::InvalidRequest, detail)
-            }
-            Refusal::TooManySeats { most: 1 } => {
-                Problem::new(Code::InvalidRequest, "this plan is not sold by the seat; leave `quantity` out")
-            }
-            Refusal::TooManySeats { most } => {
-                let detail = format!("`quantity` is from 1 to {most} for this plan");
-                Problem::new(Code::InvalidRequest, detail).with("most", most)
-            }
-            Refusal::Closed => Problem::new(
-                Code::AccountClosed,
-                "this user was erased; nothing can be given or spent any more",
-            ),
-            Refusal::Opening(opening) => {
-                Problem::try_again(Code::Busy, format!("{} is being opened", opening.cause))
-            }
-        }
-    }
-
     pub fn key_reused() -> Problem {
         let detail = "the first request under this key had another body; use a fresh key for a new request";
         Problem::new(Code::IdempotencyKeyReused, detail)
@@ -247,41 +148,4 @@ impl Problem {
         }
         response
     }
-}
-
-fn unknown(item: &Item, catalog: &Catalog) -> Problem {
-    if let Item::Plan { id, .. } = item
-        && let Some(contact) = catalog.plans.get(id).and_then(|plan| plan.contact.as_deref())
-    {
-        let detail = format!("`{id}` has no price and cannot be bought here; ask for it at {contact}");
-        return Problem::new(Code::NotForSale, detail).with("contact", contact);
-    }
-    let (code, known): (_, Vec<String>) = match item {
-        Item::Package { .. } => (
-            Code::UnknownPackage,
-            catalog
-                .packages
-                .keys()
-                .map(|id| Item::Package { id: id.clone(), quantity: 1 }.to_string())
-                .collect(),
-        ),
-        Item::Plan { .. } => (Code::UnknownPlan, catalog.plan_items().map(|item| item.to_string()).collect()),
-    };
-    Problem::new(code, format!("the catalog has no `{item}`; it sells {}", known.join(", ")))
-}
-
-/// Not enough tokens: how many are missing, and the packages that cover it, cheapest first.
-fn short(needed: Tokens, available: Tokens, catalog: &Catalog) -> Problem {
-    let shortfall = needed.saturating_sub(available);
-    let covering = catalog.packages_covering(shortfall).into_iter();
-    let packages: Vec<_> =
-        covering.filter_map(|id| Some(PackageView::new(id, catalog.packages.get(id)?))).collect();
-    Problem::new(
-        Code::InsufficientTokens,
-        format!("{needed} tokens are needed and {available} are available"),
-    )
-    .with("needed", needed.get())
-    .with("available", available.get())
-    .with("shortfall", shortfall.get())
-    .with("packages", json!(packages))
 }
