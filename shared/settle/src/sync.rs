@@ -224,7 +224,8 @@ impl Settle {
         let (Some(Period { end, .. }), Some(mut most)) = (whole.period, whole.allowance) else {
             return Ok(whole.allowance);
         };
-        for invoice in &look.invoices {
+        let ends_then = |invoice: &&PaidInvoice| invoice.lines.iter().any(|line| line.period.end == end);
+        for invoice in look.invoices.iter().filter(ends_then) {
             let change = self.paid_for(invoice, &look.seen, now).await?;
             if change.proration && change.period.is_some_and(|period| period.end == end) {
                 most = change.allowance.map_or(most, |changed| most.or_more(changed));
