@@ -146,7 +146,7 @@ impl Tale {
                 drop(world.try_person(&path, json!({ "card": card })).await);
             }
             Deed::MovesTo(plan) | Deed::IsMovedTo(plan) => {
-                let (item, price) = (named(&is["items"]["data"][0], "id"), self.price(plan).await);
+                let (item, price) = (named(&is["items"]["data"][0], "id"), self.world.price(plan).await);
                 let change = format!("items[0][id]={item}&items[0][price]={price}");
                 let is_paid = matches!(deed, Deed::MovesTo(_));
                 let proration = if is_paid { "always_invoice" } else { "none" };
@@ -162,7 +162,7 @@ impl Tale {
                 world.person(&format!("{by_hand}/cancel"), json!({})).await;
             }
             Deed::IsGivenAnother(plan) => {
-                let (customer, price) = (named(&is, "customer"), self.price(plan).await);
+                let (customer, price) = (named(&is, "customer"), self.world.price(plan).await);
                 let method = named(&is, "default_payment_method");
                 let form =
                     format!("customer={customer}&items[0][price]={price}&default_payment_method={method}");
@@ -202,11 +202,6 @@ impl Tale {
         let mut paid = self.world.all("/v1/payment_intents").await;
         paid.retain(|intent| intent["status"] == "succeeded");
         named(&paid.pop().unwrap(), "id")
-    }
-
-    async fn price(&self, plan: &str) -> String {
-        let key = format!("tried:tried:plan:{plan}:month:eur");
-        named(&self.world.get(&format!("/v1/prices?lookup_keys[]={key}")).await["data"][0], "id")
     }
 }
 

@@ -12,7 +12,7 @@ use tollgate::stack::TABLE;
 
 use crate::harness::{Answer, Caller, Http, World, eventually};
 use crate::killed::Program;
-use crate::subscribe::{customer, subscribe, subscription, until_plan};
+use crate::subscribe::{customer, subscribe, subscribed_to, subscription, until_plan};
 
 /// Every route, with what it may be sent.
 const ROUTES: [(&str, &str, &str); 9] = [
@@ -219,8 +219,7 @@ async fn what_is_canceled_in_the_portal_is_seen_however_stripe_says_so() {
         let world = World::new().await;
         let ada = world.user("ada");
         world.sandbox("settings", json!({ "portal_cancels_with": form })).await;
-        subscribe(&world, &ada, "premium").await;
-        until_plan(&ada, "premium", "active").await;
+        subscribed_to(&world, &ada, "premium").await;
         let renews_at = ada.get("/v1/me").await.json["plan"]["renews_at"].clone();
         let (url, _) = portal(&world, &ada, json!({})).await;
         let fields = format!("subscription={}", subscription(&ada).await);
@@ -266,8 +265,7 @@ async fn invoices(user: &Caller<'_>, query: &str) -> Value {
 async fn invoices_come_newest_first_page_by_page_each_with_its_page_and_its_pdf() {
     let world = World::new().await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
+    subscribed_to(&world, &ada, "premium").await;
     world.advance("32d").await;
     world.advance("31d").await;
 

@@ -68,7 +68,7 @@ async fn a_session_whose_id_was_lost_is_found_again_early_and_late() {
     // Early, the frozen request is sent again with its key; late, the customer's sessions are searched.
     for pause in ["1m", "65m"] {
         world.advance(pause).await;
-        forget_result(&world, "k").await;
+        world.forget_answer("ada", Operation::Checkout, "k").await;
         let again = ada.post_once("/v1/me/checkout", "k", json!({ "package": "small" })).await;
         assert_eq!(again.json["id"], first.json["id"], "after {pause}: {}", again.text);
     }
@@ -82,14 +82,6 @@ fn asked(key: &str) -> Cause {
     Cause::Request { user, operation: Operation::Checkout, key }
 }
 
-/// As if the function had died before it wrote down what Stripe answered.
-async fn forget_result(world: &World, key: &str) {
-    let key = store::schema::result(&asked(key));
-    let value = aws_sdk_dynamodb::types::AttributeValue::S;
-    let delete = world.table().await.delete_item().table_name(tollgate::stack::TABLE);
-    delete.key("PK", value(key.pk)).key("SK", value(key.sk)).send().await.unwrap();
-}
-
 #[tokio::test]
 async fn a_request_that_never_reached_stripe_and_is_too_old_now_answers_that_it_expired() {
     let world = World::new().await;
@@ -97,7 +89,7 @@ async fn a_request_that_never_reached_stripe_and_is_too_old_now_answers_that_it_
     let body = json!({ "package": "small" });
     ada.post_once("/v1/me/checkout", "k", body.clone()).await;
     // As if Stripe had never heard of it: its sessions belong to somebody else now.
-    forget_result(&world, "k").await;
+    world.forget_answer("ada", Operation::Checkout, "k").await;
     let database = world.stripe("/v1/checkout/sessions?limit=1").await;
     let session = database["data"][0]["id"].as_str().unwrap();
     world
@@ -157,7 +149,7 @@ async fn where_a_buyer_returns_to_stands_beside_the_journal_and_not_in_it() {
     let ada = world.user("ada");
     let first = ada.post_once("/v1/me/checkout", "k", returning()).await;
     // Sent again, it is the same request to Stripe: another one under its key would be refused.
-    forget_result(&world, "k").await;
+    world.forget_answer("ada", Operation::Checkout, "k").await;
     let again = ada.post_once("/v1/me/checkout", "k", returning()).await;
     assert_eq!((again.status, &again.json["id"]), (StatusCode::CREATED, &first.json["id"]), "{}", again.text);
     let session =
@@ -179,7 +171,7 @@ async fn a_checkout_whose_addresses_were_erased_is_never_sent_as_another_one() {
     let ada = world.user("ada");
     let opened = ada.post_once("/v1/me/checkout", "k", returning()).await;
     assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.text);
-    forget_result(&world, "k").await;
+    world.forget_answer("ada", Operation::Checkout, "k").await;
     world.forget("U#", "ada", &store::schema::note(&UserId::parse("ada").unwrap(), &asked("k")).sk).await;
     ada.post_once("/v1/me/checkout", "k", returning()).await.expect_problem(409, "checkout_expired");
     let sessions = world.stripe("/v1/checkout/sessions?limit=100").await;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-
 use domain::catalog::Catalog;
+use domain::cause::{Cause, Operation};
+use domain::ids::{RequestKey, UserId};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
@@ -99,6 +100,20 @@ impl World {
         let (pk, sk) = (AttributeValue::S(format!("{prefix}{id}")), AttributeValue::S(sk.to_owned()));
         let delete = self.table().await.delete_item().table_name(tollgate::stack::TABLE);
         delete.key("PK", pk).key("SK", sk).send().await.unwrap();
+    }
+
+    /// As if a function had died before it wrote down what Stripe had answered.
+    pub async fn forget_answer(&self, user: &str, operation: Operation, key: &str) {
+        let (user, key) = (UserId::parse(user).unwrap(), RequestKey::parse(key).unwrap());
+        let result = store::schema::result(&Cause::Request { user, operation, key });
+        self.forget("", &result.pk, &result.sk).await;
+    }
+
+    /// How often Stripe charged anybody.
+    pub async fn charges(&self) -> usize {
+        let charges = self.stripe("/v1/charges?limit=100").await;
+        assert_eq!(charges["has_more"], false);
+        charges["data"].as_array().unwrap().len()
     }
 
     /// Something that Stripe's API answers to its owner.

@@ -292,7 +292,7 @@ async fn what_a_refund_took_and_a_failure_gave_back_is_told_in_the_audit() {
 }
 
 /// The intent of a pack that was sold without us, with such metadata.
-async fn sold_elsewhere(world: &World, metadata: &[(&str, &str)]) -> String {
+pub async fn sold_elsewhere(world: &World, metadata: &[(&str, &str)]) -> String {
     let prices = world.stripe("/v1/prices?lookup_keys[]=local:companion:package:medium:eur").await;
     let price = prices["data"][0]["id"].as_str().unwrap();
     let metadata: String = metadata
@@ -306,13 +306,13 @@ async fn sold_elsewhere(world: &World, metadata: &[(&str, &str)]) -> String {
     world.stripe_update("/v1/checkout/sessions", &form).await;
     let sessions = world.stripe("/v1/checkout/sessions?limit=1").await;
     let session = sessions["data"][0]["id"].as_str().unwrap();
-    world.pay(session, PAID).await;
+    assert_eq!(world.pay(session, PAID).await.status, StatusCode::OK);
     let session = world.stripe(&format!("/v1/checkout/sessions/{session}")).await;
     session["payment_intent"].as_str().unwrap().to_owned()
 }
 
 const ADAS: (&str, &str) = ("tollgate_user", "ada");
-const OURS: (&str, &str) = ("tollgate_stack", "local");
+pub const OURS: (&str, &str) = ("tollgate_stack", "local");
 const ANOTHERS: (&str, &str) = ("tollgate_stack", "staging");
 
 #[tokio::test]

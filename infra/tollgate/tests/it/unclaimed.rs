@@ -7,7 +7,8 @@ use store::items::from_unclaimed;
 
 use crate::catalog::selling;
 use crate::harness::{Answer, COMPANION, PAID, World, eventually};
-use crate::subscribe::{customer, plan, subscribe, subscription, until_plan};
+use crate::refunds::{OURS, sold_elsewhere};
+use crate::subscribe::{customer, plan, subscribe, subscribed_to};
 
 async fn handled(world: &World) {
     eventually("an empty queue", async || world.waiting("WebhookQueue").await == 0).await;
@@ -21,32 +22,11 @@ async fn deliver(world: &World, event: &Value) {
 
 /// A pack that was sold beside Tollgate, for nobody in particular; its event was heard of.
 async fn sold_to_nobody(world: &World, metadata: &[(&str, &str)]) -> String {
-    let intent = sold(world, metadata).await;
+    let intent = sold_elsewhere(world, metadata).await;
     deliver(world, &world.event("payment_intent.succeeded").await).await;
     assert!(world.item("Z#", &intent).await.is_some(), "{intent} is not unclaimed");
     intent
 }
-
-async fn sold(world: &World, metadata: &[(&str, &str)]) -> String {
-    let prices = world.stripe("/v1/prices?lookup_keys[]=local:companion:package:medium:eur").await;
-    let price = prices["data"][0]["id"].as_str().unwrap();
-    let metadata: String = metadata
-        .iter()
-        .map(|(name, value)| format!("&payment_intent_data[metadata][{name}]={value}"))
-        .collect();
-    let form = format!(
-        "mode=payment&success_url=https://app.example/&line_items[0][price]={price}\
-         &line_items[0][quantity]=1{metadata}"
-    );
-    world.stripe_update("/v1/checkout/sessions", &form).await;
-    let sessions = world.stripe("/v1/checkout/sessions?limit=1").await;
-    let session = sessions["data"][0]["id"].as_str().unwrap();
-    assert_eq!(world.pay(session, PAID).await.status, StatusCode::OK);
-    let session = world.stripe(&format!("/v1/checkout/sessions/{session}")).await;
-    session["payment_intent"].as_str().unwrap().to_owned()
-}
-
-const OURS: (&str, &str) = ("tollgate_stack", "local");
 
 /// Ada's subscription, of which nobody can tell any more that it is hers; its event was heard of.
 async fn subscribed_by_nobody(world: &World) -> String {
@@ -226,11 +206,11 @@ async fn what_cannot_be_attached_is_said_and_why() {
 async fn what_is_somebodys_or_another_stacks_stays_theirs() {
     let world = World::without_webhooks().await;
     let stack = ("tollgate_stack", "staging");
-    let anothers = sold(&world, &[stack]).await;
+    let anothers = sold_elsewhere(&world, &[stack]).await;
     keep(&world, &anothers).await;
     let wanted = json!({ "user": "eve", "item": "package:medium" });
     attach(&world, &anothers, wanted.clone()).await.expect_problem(409, "already_owned");
-    let adas = sold(&world, &[OURS, ("tollgate_user", "ada")]).await;
+    let adas = sold_elsewhere(&world, &[OURS, ("tollgate_user", "ada")]).await;
     keep(&world, &adas).await;
     let refused = attach(&world, &adas, wanted).await;
     refused.expect_problem(409, "already_owned");
@@ -330,9 +310,7 @@ async fn what_is_subscribed_to_in_stripes_dashboard_for_a_known_customer_is_its_
 async fn what_was_paid_for_an_idle_subscription_as_it_was_ended_is_listed() {
     let world = World::new().await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
-    let path = format!("/v1/subscriptions/{}", subscription(&ada).await);
+    let path = format!("/v1/subscriptions/{}", subscribed_to(&world, &ada, "premium").await);
     let why = "metadata[tollgate_ended]=idle_of_group&cancellation_details[comment]=Tollgate: it gave no access, and \
                another of this group was live";
     world.stripe_update(&path, why).await;
@@ -348,10 +326,9 @@ async fn what_a_second_subscription_cost_is_listed_until_an_operator_gives_it_ba
     let flagging = format!("{COMPANION}\n[subscriptions]\nsecond = \"flag\"\n");
     let world = selling(&flagging).await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
+    let first = subscribed_to(&world, &ada, "premium").await;
     world.advance("1m").await;
-    let first = world.stripe(&format!("/v1/subscriptions/{}", subscription(&ada).await)).await;
+    let first = world.stripe(&format!("/v1/subscriptions/{first}")).await;
     let text = |field: &str| first[field].as_str().unwrap().to_owned();
     let elite = world.stripe("/v1/prices?lookup_keys[]=local:companion:plan:elite:month:eur").await;
     let form = format!(

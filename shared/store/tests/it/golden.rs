@@ -77,10 +77,14 @@ impl Books {
 #[test]
 fn items_are_written_as_they_always_were() {
     for (golden, item) in Books::new().written() {
-        let golden: Value = serde_json::from_str(golden).expect("a golden file is JSON");
-        let item = as_json(item);
-        assert_eq!(item, golden, "{item:#}");
+        assert_written(golden, item);
     }
+}
+
+fn assert_written(golden: &str, item: Item) {
+    let golden: Value = serde_json::from_str(golden).expect("a golden file is JSON");
+    let item = plain(&AttributeValue::M(item));
+    assert_eq!(item, golden, "{item:#}");
 }
 
 #[test]
@@ -114,11 +118,6 @@ fn items_stored_then_read_as_what_they_meant() {
         (*tokens, *bonus) = (Tokens::ZERO, Tokens::ZERO);
     }
     assert_eq!(items::to_entry(stored(ENTRY_PURCHASE_1)).unwrap(), purchase);
-}
-
-/// An item as a golden file has it.
-fn as_json(item: Item) -> Value {
-    plain(&AttributeValue::M(item))
 }
 
 /// A golden file as the item that DynamoDB would give back.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::expect;
 use crate::harness::{ASKS_FOR_3DS, Answer, Caller, DECLINED, PAID, World};
-use crate::subscribe::{subscribe, subscription, until_plan};
+use crate::subscribe::{subscribed_to, until_plan};
 
 const OTHER: &str = "5555 5555 5555 4444";
 
@@ -130,9 +130,7 @@ async fn a_card_that_is_declined_is_not_left_and_the_setup_says_why() {
 async fn the_card_that_a_subscription_is_paid_with_stays_until_another_pays_for_it() {
     let world = World::new().await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
-    let held = subscription(&ada).await;
+    let held = subscribed_to(&world, &ada, "premium").await;
     let first = methods(&ada).await[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(methods(&ada).await[0]["subscriptions"], json!([held]));
     let refused = remove(&ada, &first).await;
@@ -156,10 +154,8 @@ async fn the_card_that_a_subscription_is_paid_with_stays_until_another_pays_for_
 async fn the_card_of_what_is_going_to_end_may_go() {
     let world = World::new().await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
+    let held = subscribed_to(&world, &ada, "premium").await;
     let card = methods(&ada).await[0]["id"].as_str().unwrap().to_owned();
-    let held = subscription(&ada).await;
     world.stripe_update(&format!("/v1/subscriptions/{held}"), "cancel_at_period_end=true").await;
     assert_eq!(methods(&ada).await[0]["subscriptions"], json!([]));
     assert_eq!(remove(&ada, &card).await.status, StatusCode::NO_CONTENT);
@@ -170,9 +166,7 @@ async fn the_card_of_what_is_going_to_end_may_go() {
 async fn a_subscription_goes_over_to_the_default_before_its_own_card_goes() {
     let world = World::new().await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
-    let held = subscription(&ada).await;
+    let held = subscribed_to(&world, &ada, "premium").await;
     let first = methods(&ada).await[0]["id"].as_str().unwrap().to_owned();
     let second = adds(&world, &ada, OTHER).await;
     let customer = crate::subscribe::customer(&world, "ada").await;

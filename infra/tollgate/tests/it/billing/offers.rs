@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{portal, press};
 use crate::catalog::{LINGUA, selling, tollgate};
 use crate::harness::{COMPANION, Caller, World, eventually};
-use crate::subscribe::{subscribe, subscription, until_plan};
+use crate::subscribe::{subscribe, subscribed_to, subscription, until_plan};
 
 const CONFIGURATIONS: &str = "/v1/billing_portal/configurations?limit=100\
                               &expand[]=data.features.subscription_update.products";
@@ -34,8 +34,7 @@ async fn change_to(world: &World, user: &Caller<'_>, sold: &str) {
 async fn the_portal_offers_the_plans_of_the_catalog_from_the_first_minute() {
     let world = World::new().await;
     let ada = world.user("ada");
-    subscribe(&world, &ada, "premium").await;
-    until_plan(&ada, "premium", "active").await;
+    subscribed_to(&world, &ada, "premium").await;
     let (_, page) = portal(&world, &ada, json!({})).await;
     for told in ["<h1>Companion</h1>", "Premium", "9.99 EUR", "Elite", "19.99 EUR", "Invoices"] {
         assert!(page.contains(told), "no {told} in {page}");

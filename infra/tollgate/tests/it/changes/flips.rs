@@ -96,5 +96,5 @@ async fn leaving_and_coming_back_brings_a_new_week_only_for_new_money() {
         ask(&ada, &id, "cancel", json!({ "when": "now" })).await;
         assert_eq!(ada.available().await, 0, "what it gave ends with it");
     }
-    assert_eq!(world.stripe("/v1/charges").await["data"].as_array().unwrap().len(), 3);
+    assert_eq!(world.charges().await, 3);
 }

@@ -1,13 +1,12 @@
 //! Sending a change again: one key is one change, whatever was lost in between.
 
-use domain::cause::{Cause, Operation};
-use domain::ids::{RequestKey, UserId};
+use domain::cause::Operation;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{TEAM, billed, having};
 use crate::catalog::selling;
-use crate::harness::{Answer, Caller, World};
+use crate::harness::{Answer, Caller};
 use crate::states::{ask, card, until};
 
 async fn once(user: &Caller<'_>, id: &str, deed: &str, key: &str, body: Value) -> Answer {
@@ -16,16 +15,6 @@ async fn once(user: &Caller<'_>, id: &str, deed: &str, key: &str, body: Value) -
 
 fn to(plan: &str) -> Value {
     json!({ "plan": plan })
-}
-
-/// As if the function had died after Stripe's answer, and before it wrote down that there was one.
-async fn forget(world: &World, operation: Operation, key: &str) {
-    let (user, key) = (UserId::parse("ada").unwrap(), RequestKey::parse(key).unwrap());
-    let cause = Cause::Request { user, operation, key };
-    let key = store::schema::result(&cause);
-    let value = aws_sdk_dynamodb::types::AttributeValue::S;
-    let delete = world.table().await.delete_item().table_name(tollgate::stack::TABLE);
-    delete.key("PK", value(key.pk)).key("SK", value(key.sk)).send().await.unwrap();
 }
 
 #[tokio::test]
@@ -71,7 +60,7 @@ async fn a_change_whose_answer_was_lost_is_made_once_soon_and_a_day_later() {
         let first = once(&ada, &id, "change", "k", to("pro")).await;
         assert_eq!(first.status, StatusCode::OK, "{}", first.text);
         world.advance(pause).await;
-        forget(&world, Operation::Change, "k").await;
+        world.forget_answer("ada", Operation::Change, "k").await;
         let again = once(&ada, &id, "change", "k", to("pro")).await;
         assert_eq!((again.status, &again.text), (StatusCode::OK, &first.text), "after {pause}");
         assert_eq!((billed(&world, &id).await.len(), ada.available().await), (2, 400), "after {pause}");
@@ -87,7 +76,7 @@ async fn a_planned_change_whose_answer_was_lost_is_planned_once() {
         let first = once(&ada, &id, "change", "k", to("basic")).await;
         assert_eq!(first.json["subscription"]["next"]["plan"], "basic", "{}", first.text);
         world.advance(pause).await;
-        forget(&world, Operation::Change, "k").await;
+        world.forget_answer("ada", Operation::Change, "k").await;
         let again = once(&ada, &id, "change", "k", to("basic")).await;
         assert_eq!((again.status, &again.text), (StatusCode::OK, &first.text), "after {pause}");
         let schedules = world.stripe("/v1/subscription_schedules").await;
@@ -103,7 +92,7 @@ async fn an_end_whose_answer_was_lost_stays_the_same_end() {
         let id = having(&world, &ada, to("basic")).await;
         let first = once(&ada, &id, "cancel", "k", body.clone()).await;
         assert_eq!(first.json["status"], status, "{}", first.text);
-        forget(&world, Operation::Cancel, "k").await;
+        world.forget_answer("ada", Operation::Cancel, "k").await;
         let again = once(&ada, &id, "cancel", "k", body).await;
         assert_eq!((again.status, &again.text), (StatusCode::OK, &first.text));
     }
@@ -155,7 +144,7 @@ async fn a_subscription_whose_answer_was_lost_is_made_once() {
         let first = ada.post_once("/v1/me/subscriptions", "k", body.clone()).await;
         assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
         world.advance(pause).await;
-        forget(&world, Operation::Subscribe, "k").await;
+        world.forget_answer("ada", Operation::Subscribe, "k").await;
         let again = ada.post_once("/v1/me/subscriptions", "k", body.clone()).await;
         assert_eq!(
             (again.status, &again.json["id"]),

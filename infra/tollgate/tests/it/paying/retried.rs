@@ -1,7 +1,6 @@
 //! Sending a payment again: one key is one intent, and a buyer pays once.
 
-use domain::cause::{Cause, Operation};
-use domain::ids::{RequestKey, UserId};
+use domain::cause::Operation;
 use hyper::StatusCode;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -9,15 +8,6 @@ use tokio::task::JoinSet;
 use super::{confirms, handled, id, pays, purchases, secret};
 use crate::harness::{PAID, World};
 use crate::states::card;
-
-/// As if the function had died before it wrote down what Stripe answered.
-async fn forget(world: &World, key: &str) {
-    let (user, key) = (UserId::parse("ada").unwrap(), RequestKey::parse(key).unwrap());
-    let key = store::schema::result(&Cause::Request { user, operation: Operation::Pay, key });
-    let value = aws_sdk_dynamodb::types::AttributeValue::S;
-    let delete = world.table().await.delete_item().table_name(tollgate::stack::TABLE);
-    delete.key("PK", value(key.pk)).key("SK", value(key.sk)).send().await.unwrap();
-}
 
 #[tokio::test]
 async fn the_same_key_is_the_same_payment_and_another_body_is_refused() {
@@ -61,12 +51,11 @@ async fn a_payment_whose_answer_was_lost_is_made_and_charged_once_soon_and_late(
         let first = ada.post_once("/v1/me/payments", "k", body.clone()).await;
         assert_eq!(first.json["status"], "succeeded", "{}", first.text);
         world.advance(pause).await;
-        forget(&world, "k").await;
+        world.forget_answer("ada", Operation::Pay, "k").await;
         let again = ada.post_once("/v1/me/payments", "k", body).await;
         assert_eq!((again.status, &again.json), (StatusCode::CREATED, &first.json), "after {pause}");
         handled(&world).await;
-        let charges = world.stripe("/v1/charges").await;
-        assert_eq!(charges["data"].as_array().unwrap().len(), 1, "after {pause}: {charges}");
+        assert_eq!(world.charges().await, 1, "after {pause}");
         assert_eq!((purchases(&ada).await, ada.available().await), (1, 275), "after {pause}");
     }
 }
@@ -101,7 +90,7 @@ async fn ten_tries_at_once_with_one_key_are_one_charge() {
         );
     }
     handled(&world).await;
-    assert_eq!(world.stripe("/v1/charges").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(world.charges().await, 1);
     assert_eq!((purchases(&ada).await, ada.available().await), (1, 275));
 }
 
@@ -120,5 +109,5 @@ async fn a_confirmation_that_is_sent_twice_charges_once() {
     }
     handled(&world).await;
     assert_eq!((purchases(&ada).await, ada.available().await), (1, 275));
-    assert_eq!(world.stripe("/v1/charges").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(world.charges().await, 1);
 }

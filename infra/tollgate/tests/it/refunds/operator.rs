@@ -1,19 +1,19 @@
 //! Refunds that an operator asks for by our own route.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::cause::Cause;
+use domain::cause::{Cause, Operation};
 use futures_util::future::join_all;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use tollgate::stack::{Options, TABLE};
 
-use super::plans::{latest_intent, monthly, status_in_stripe, subscribed};
+use super::plans::{latest_intent, monthly, status_in_stripe};
 use super::{
     ADAS, ANOTHERS, OURS, REFUND_FAILS, REFUND_WAITS, balance, bought, bought_with, deliver, dispute,
     events_of, handled, journal, refund, resolve, sold_elsewhere, spend, until_balance,
 };
 use crate::harness::{Answer, Caller, World};
-use crate::subscribe::plan;
+use crate::subscribe::{plan, subscribed_to};
 
 pub const REFUNDS: &str = "/v1/admin/refunds";
 
@@ -61,10 +61,6 @@ fn figures(answer: &Value) -> [i64; 5] {
         &wallet["debt"],
     ];
     figures.map(|figure| figure.as_i64().unwrap_or_else(|| panic!("{answer}")))
-}
-
-async fn forget_result(world: &World, key: &str) {
-    world.forget("E#", &format!("req:grace:refund:{key}"), "R").await;
 }
 
 fn count(kinds: &[String], kind: &str) -> usize {
@@ -196,7 +192,7 @@ async fn a_refund_that_was_cut_off_before_its_result_was_kept_is_the_same_when_a
     let first = refunded(&world, "k", body.clone()).await;
     // Within a day by its key; later, as Stripe has forgotten that, by what the refund says of itself.
     for wait in ["1h", "20h", "25h"] {
-        forget_result(&world, "k").await;
+        world.forget_answer("grace", Operation::Refund, "k").await;
         world.advance(wait).await;
         assert_eq!(refunded(&world, "k", body.clone()).await, first, "after {wait}");
         assert_eq!(refunds(&world, &intent).await.len(), 1, "after {wait}");
@@ -269,7 +265,7 @@ async fn only_an_operator_refunds_and_only_with_a_key_and_a_request_that_makes_s
 async fn a_full_refund_of_a_plans_invoice_ends_the_plan_at_once() {
     let world = World::with(|options| Options { deliver_webhooks: false, ..monthly(options) }).await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     let intent = latest_intent(&world, &id).await;
     let part = refunded(&world, "part", json!({ "payment": intent, "amount_minor": 333 })).await;
     assert_eq!((figures(&part), plan(&ada).await.0.as_str()), ([333, 333, 166, 334, 0], "premium"));

@@ -14,8 +14,8 @@ use tollgate::keys::LocalStack;
 use tollgate::stack::{Options, settings};
 
 use super::{balance, bought, deliver, dispute, handled, journal, refund, until_balance};
-use crate::harness::{COMPANION, Caller, Http, World, eventually};
-use crate::subscribe::{customer, events_of, plan, subscribe, subscription, until_plan};
+use crate::harness::{COMPANION, Http, World, eventually};
+use crate::subscribe::{customer, events_of, plan, subscribe, subscribed_to, until_plan};
 
 /// Where Premium brings its tokens with the invoice, not week by week, so that its payment answers for them.
 pub fn monthly(options: Options) -> Options {
@@ -39,19 +39,11 @@ pub async fn status_in_stripe(world: &World, subscription: &str) -> String {
     found["status"].as_str().unwrap().to_owned()
 }
 
-/// Subscribed, with the first week's tokens in the account, whether or not events arrive.
-pub async fn subscribed(world: &World, user: &Caller<'_>) -> String {
-    let session = subscribe(world, user, "premium").await;
-    user.get(&format!("/v1/me/checkout/{session}")).await;
-    user.until_available(500).await;
-    subscription(user).await
-}
-
 #[tokio::test]
 async fn a_full_refund_of_the_latest_invoice_ends_the_plan_and_leaves_what_was_bought() {
     let world = World::new().await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     bought(&world, &ada, "medium").await;
     ada.until_available(775).await;
     refund(&world, &latest_intent(&world, &id).await, None).await;
@@ -86,7 +78,7 @@ async fn a_partial_refund_and_a_dispute_take_tokens_and_leave_the_plan() {
     let world = World::with(monthly).await;
     for kind in ["refund", "dispute"] {
         let user = world.user(kind);
-        let id = subscribed(&world, &user).await;
+        let id = subscribed_to(&world, &user, "premium").await;
         let intent = latest_intent(&world, &id).await;
         if kind == "refund" {
             refund(&world, &intent, Some(333)).await;
@@ -105,7 +97,7 @@ async fn a_partial_refund_and_a_dispute_take_tokens_and_leave_the_plan() {
 async fn what_a_week_brought_is_not_the_payments_to_take_back() {
     let world = World::new().await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     refund(&world, &latest_intent(&world, &id).await, Some(333)).await;
     eventually("a reversal", async || journal(&ada).await.contains(&"reversal".to_owned())).await;
     handled(&world).await;
@@ -117,7 +109,7 @@ async fn what_a_week_brought_is_not_the_payments_to_take_back() {
 async fn a_refund_in_parts_ends_the_plan_once_nothing_is_left() {
     let world = World::with(monthly).await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     let intent = latest_intent(&world, &id).await;
     for (amount, left) in [(333, 334), (333, 167)] {
         refund(&world, &intent, Some(amount)).await;
@@ -132,7 +124,7 @@ async fn a_refund_in_parts_ends_the_plan_once_nothing_is_left() {
 async fn a_full_refund_of_an_earlier_invoice_leaves_the_plan() {
     let world = World::new().await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     let first = latest_intent(&world, &id).await;
     world.advance("32d").await;
     eventually("a renewal", async || latest_intent(&world, &id).await != first).await;
@@ -147,7 +139,7 @@ async fn a_full_refund_of_an_earlier_invoice_leaves_the_plan() {
 async fn what_was_refunded_before_a_change_for_nothing_leaves_the_plan() {
     let world = World::new().await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     let first = latest_intent(&world, &id).await;
     let found = world.stripe(&format!("/v1/subscriptions/{id}")).await;
     let item = &found["items"]["data"][0];
@@ -179,7 +171,7 @@ async fn a_plan_that_says_keep_outlives_a_full_refund() {
     };
     let world = World::with(kept).await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     refund(&world, &latest_intent(&world, &id).await, None).await;
     until_balance(&ada, 0, 0).await;
     handled(&world).await;
@@ -252,7 +244,7 @@ pub async fn passed_on(http: &Http, stripe: &str, request: Request) -> Response 
 async fn a_crash_between_taking_back_and_canceling_is_made_up_by_the_repeated_message() {
     let world = World::with(|options| Options { deliver_webhooks: false, ..monthly(options) }).await;
     let ada = world.user("ada");
-    let id = subscribed(&world, &ada).await;
+    let id = subscribed_to(&world, &ada, "premium").await;
     refund(&world, &latest_intent(&world, &id).await, None).await;
     let event = world.event("charge.refunded").await;
 

@@ -14,10 +14,10 @@ use domain::money::Tokens;
 use domain::request::RequestHash;
 use domain::subscription::{Scheduled, Seen, Status, Terms};
 use domain::time::{DAY_MS, MINUTE_MS, Time};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::items;
 
-use super::{Item, as_json, stored};
+use super::{assert_written, stored};
 use crate::table::{NOW, first_invoice, premium, shelf, subscription_id, user};
 
 const ACCOUNT: &str = include_str!("../../golden/account.subscriber.4.json");
@@ -86,12 +86,6 @@ fn what_subscribers_had_and_asked_for_reads_as_what_it_meant() {
     for (golden, change) in books.entries() {
         assert_eq!(items::to_entry(stored(golden)).unwrap(), change.entry.entry);
     }
-}
-
-fn assert_written(golden: &str, item: Item) {
-    let golden: Value = serde_json::from_str(golden).expect("a golden file is JSON");
-    let item = as_json(item);
-    assert_eq!(item, golden, "{item:#}");
 }
 
 /// As a client asks, its key a UUID.
