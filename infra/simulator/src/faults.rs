@@ -66,6 +66,24 @@ pub enum Fault {
     DeadLetter,
 }
 
+impl Fault {
+    pub const ALL: [Fault; 13] = [
+        Fault::Dropped,
+        Fault::Duplicated,
+        Fault::Reordered,
+        Fault::StoreError,
+        Fault::CommitThenError,
+        Fault::Conflict,
+        Fault::Throttled,
+        Fault::StripeError,
+        Fault::StripeLostAnswer,
+        Fault::Crash,
+        Fault::ClockJump,
+        Fault::ClockSetBack,
+        Fault::DeadLetter,
+    ];
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -118,13 +136,18 @@ impl Faults {
     pub fn new(seed: u64) -> Faults {
         let mut rng = Rng::with_seed(seed);
         let rates = Rates::draw(&mut rng);
-        Faults(Arc::new(Mutex::new(State { rng, rates, counts: BTreeMap::new() })))
+        Faults::with(rng, rates)
     }
 
     /// For whoever only looks.
     pub fn none() -> Faults {
-        let (rng, rates) = (Rng::with_seed(0), Rates::default());
-        Faults(Arc::new(Mutex::new(State { rng, rates, counts: BTreeMap::new() })))
+        Faults::with(Rng::with_seed(0), Rates::default())
+    }
+
+    /// What never strikes is counted too, so that it is seen.
+    fn with(rng: Rng, rates: Rates) -> Faults {
+        let counts = Fault::ALL.map(|fault| (fault, 0)).into();
+        Faults(Arc::new(Mutex::new(State { rng, rates, counts })))
     }
 
     pub fn rates(&self) -> Rates {

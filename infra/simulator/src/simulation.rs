@@ -105,10 +105,11 @@ impl Simulation {
     async fn begin(seed: u64) -> Result<Simulation, Failure> {
         let world = World::begin(seed).await?;
         let (books, crowd) = (Books::new(&world.users), Crowd::new(world.users.clone()));
+        let mut rng = Rng::with_seed(seed ^ 0x5eed);
         Ok(Simulation {
+            mail: Mail::begin(&mut rng),
             world,
-            rng: Rng::with_seed(seed ^ 0x5eed),
-            mail: Mail::default(),
+            rng,
             books,
             crowd,
             witness: Witness::default(),
@@ -141,6 +142,9 @@ impl Simulation {
             *self.tally.operations.entry(deed).or_default() += 1;
         }
         self.mail.collect(&self.world, &mut self.rng).await;
+        if self.rng.u8(0..32) == 0 {
+            self.mail.redrive(&self.world.faults);
+        }
         self.books.check(&self.world).await?;
         if self.mail.is_empty() && (wavering.is_some() || self.rng.u8(0..8) == 0) {
             money::check(&self.world, &self.books).await?;

@@ -2,6 +2,7 @@
 //! come of it, whatever happens first.
 
 mod doubles;
+mod faults;
 mod histories;
 mod images;
 mod orders;
