@@ -146,7 +146,7 @@ fn sold_for(price_minor: Option<i64>) -> Option<&'static Plan> {
     PLANS.iter().find(|plan| Some(plan.price_minor) == price_minor)
 }
 
-async fn prices(world: &World) -> BTreeMap<String, &'static Plan> {
+pub async fn prices(world: &World) -> BTreeMap<String, &'static Plan> {
     let prices = world.all("/v1/prices").await;
     let plan = |price: &Value| sold_for(price["unit_amount"].as_i64()).map(|plan| (named(price, "id"), plan));
     prices.iter().filter(|price| !price["recurring"].is_null()).filter_map(plan).collect()

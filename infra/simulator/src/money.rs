@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::entry::{Detail, Entry, Place, Posting};
 use domain::ids::UserId;
-use domain::subscription::Subscription;
+use domain::subscription::{Scheduled, Subscription};
 use domain::time::Time;
 use serde_json::Value;
 
-use crate::allowances::{plan_of, quantity_of};
+use crate::allowances::{Plan, plan_of, prices, quantity_of};
 use crate::books::Books;
 use crate::world::World;
 
@@ -150,6 +150,7 @@ fn clawed(posting: &Posting) -> i64 {
 
 async fn subscriptions(world: &World, books: &Books) -> Result<(), String> {
     let mut known: BTreeSet<String> = BTreeSet::new();
+    let coming = coming(world).await;
     for subscription in world.all("/v1/subscriptions?status=all").await {
         let (id, status) = (named(&subscription, "id"), named(&subscription, "status"));
         let user = UserId::parse(subscription["metadata"]["tollgate_user"].as_str().unwrap_or_default());
@@ -171,6 +172,10 @@ async fn subscriptions(world: &World, books: &Books) -> Result<(), String> {
             Some(held) if !is_of_its_plan(held, &subscription) => {
                 return Err(format!("{id} is of another plan than the books say, {}", held.seen.plan));
             }
+            Some(held) if held.seen.next.as_ref().map(Version::of) != coming.get(&id).cloned() => {
+                let (next, coming) = (&held.seen.next, coming.get(&id));
+                return Err(format!("{id} is going to be {coming:?}, and the books say {next:?}"));
+            }
             _ => {}
         }
         known.insert(id);
@@ -180,6 +185,46 @@ async fn subscriptions(world: &World, books: &Books) -> Result<(), String> {
         Some(stranger) => Err(format!("{} is in the books, and not in Stripe", stranger.seen.id)),
         None => Ok(()),
     }
+}
+
+/// What a subscription is going to be.
+#[derive(Debug, Clone, PartialEq)]
+struct Version {
+    plan: String,
+    quantity: u64,
+    since: i64,
+}
+
+impl Version {
+    fn of(next: &Scheduled) -> Version {
+        let Scheduled { plan, quantity, at, .. } = next;
+        Version { plan: plan.to_string(), quantity: (*quantity).into(), since: at.seconds() }
+    }
+
+    fn read(phase: &Value, prices: &BTreeMap<String, &'static Plan>) -> Option<Version> {
+        let item = &phase["items"][0];
+        let plan = prices.get(item["price"].as_str()?)?.name.to_owned();
+        let (quantity, since) = (item["quantity"].as_u64().unwrap_or(1), phase["start_date"].as_i64()?);
+        Some(Version { plan, quantity, since })
+    }
+}
+
+/// By Stripe's schedules, of which each has a phase that runs and perhaps another that follows.
+async fn coming(world: &World) -> BTreeMap<String, Version> {
+    let prices = prices(world).await;
+    let mut coming = BTreeMap::new();
+    for schedule in world.all("/v1/subscription_schedules").await {
+        let phases = schedule["phases"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let runs =
+            phases.iter().position(|phase| phase["start_date"] == schedule["current_phase"]["start_date"]);
+        let Some(runs) = runs.filter(|_| schedule["status"] == "active") else { continue };
+        let read = |index: usize| Version::read(phases.get(index)?, &prices);
+        let (now, Some(next)) = (read(runs), read(runs + 1)) else { continue };
+        if now.is_none_or(|now| (now.plan, now.quantity) != (next.plan.clone(), next.quantity)) {
+            coming.insert(named(&schedule, "subscription"), next);
+        }
+    }
+    coming
 }
 
 fn is_of_its_plan(held: &Subscription, subscription: &Value) -> bool {
