@@ -7,27 +7,9 @@ use domain::time::{DAY_MS, Time};
 use serde_json::Value;
 
 use crate::books::Books;
-use crate::money::{given, named};
+use crate::money::given;
+use crate::sold::{Plan, named, plan_of, prices, quantity_of};
 use crate::world::World;
-
-/// A plan as it is sold. Each has a price of its own, by which Stripe's objects tell it.
-pub struct Plan {
-    pub name: &'static str,
-    pub group: &'static str,
-    price_minor: i64,
-    /// With each week, or else with each invoice.
-    is_weekly: bool,
-    tokens: u64,
-    /// Instead, while it is tried.
-    tried: u64,
-}
-
-const PLANS: [Plan; 4] = [
-    Plan { name: "weekly", group: "default", price_minor: 999, is_weekly: true, tokens: 70, tried: 0 },
-    Plan { name: "tried", group: "default", price_minor: 799, is_weekly: true, tokens: 90, tried: 10 },
-    Plan { name: "invoiced", group: "extra", price_minor: 1999, is_weekly: false, tokens: 300, tried: 0 },
-    Plan { name: "larger", group: "extra", price_minor: 3999, is_weekly: false, tokens: 800, tried: 0 },
-];
 
 const WEEK: i64 = 7 * DAY_MS / 1_000;
 
@@ -132,24 +114,6 @@ fn by_invoice(lines: &[Line]) -> Bounds {
         // A change only tops up within a period that is paid.
         (low + if *is_paid { *most } else { 0 }, high + most)
     })
-}
-
-pub fn plan_of(subscription: &Value) -> Option<&'static Plan> {
-    sold_for(subscription["items"]["data"][0]["price"]["unit_amount"].as_i64())
-}
-
-pub fn quantity_of(subscription: &Value) -> u64 {
-    subscription["items"]["data"][0]["quantity"].as_u64().unwrap_or_default()
-}
-
-fn sold_for(price_minor: Option<i64>) -> Option<&'static Plan> {
-    PLANS.iter().find(|plan| Some(plan.price_minor) == price_minor)
-}
-
-pub async fn prices(world: &World) -> BTreeMap<String, &'static Plan> {
-    let prices = world.all("/v1/prices").await;
-    let plan = |price: &Value| sold_for(price["unit_amount"].as_i64()).map(|plan| (named(price, "id"), plan));
-    prices.iter().filter(|price| !price["recurring"].is_null()).filter_map(plan).collect()
 }
 
 /// What each subscription was of, as Stripe told it.

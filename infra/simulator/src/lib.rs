@@ -14,6 +14,7 @@ pub mod people;
 pub mod privacy;
 pub mod selling;
 pub mod simulation;
+pub mod sold;
 pub mod table;
 pub mod wire;
 pub mod witness;

@@ -9,8 +9,8 @@ use domain::subscription::{Scheduled, Subscription};
 use domain::time::Time;
 use serde_json::Value;
 
-use crate::allowances::{Plan, plan_of, prices, quantity_of};
 use crate::books::Books;
+use crate::sold::{Plan, named, plan_of, prices, quantity_of};
 use crate::world::World;
 
 /// What a package brings: tokens, bonus.
@@ -265,10 +265,6 @@ fn new_tokens(entry: &Entry, is_wanted: impl Fn(&Posting) -> bool) -> u64 {
         posting.from == Place::World && is_kept && is_wanted(posting)
     });
     new.map(|posting| posting.amount.get()).sum()
-}
-
-pub fn named(object: &Value, field: &str) -> String {
-    object[field].as_str().unwrap_or_default().to_owned()
 }
 
 fn minor(object: &Value) -> i64 {

@@ -7,9 +7,8 @@ use domain::catalog::When;
 use domain::entry::Detail;
 use serde_json::Value;
 
-use crate::allowances::plan_of;
 use crate::books::Books;
-use crate::money::named;
+use crate::sold::{named, plan_of};
 use crate::witness::Witness;
 use crate::world::World;
 
