@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::account::Account;
-use domain::entry::{Detail, Entry, Place, Posting};
+use domain::entry::{Detail, Entry};
 use domain::ids::UserId;
 use domain::lot::{Lot, Source};
+use domain::posting::{Place, Posting};
 use domain::replay::Replay;
 use domain::subscription::Subscription;
 use domain::time::Time;

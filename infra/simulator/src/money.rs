@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::entry::{Detail, Entry, Place, Posting};
+use domain::entry::{Detail, Entry};
 use domain::ids::UserId;
+use domain::posting::{Place, Posting};
 use domain::subscription::{Scheduled, Subscription};
 use domain::time::Time;
 use serde_json::Value;

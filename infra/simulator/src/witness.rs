@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::entry::{Detail, Entry, Place};
+use domain::entry::{Detail, Entry};
 use domain::ids::UserId;
+use domain::posting::Place;
 use serde_json::Value;
 
 use crate::books::Books;

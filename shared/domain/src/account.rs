@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::iter;
 
 use crate::catalog::{Allowance, Allows, Catalog, Feature, Plan, Shelf};
-use crate::entry::Hash;
+use crate::hash::Hash;
 use crate::hold::Hold;
 use crate::ids::{CustomerId, FeatureId, PlanId, SubscriptionId, UserId};
 use crate::lot::{Balances, Lot};

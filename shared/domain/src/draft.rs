@@ -2,11 +2,12 @@
 
 use crate::account::Account;
 use crate::cause::Cause;
-use crate::entry::{Counted, Detail, Entry, Opened, Place, Posting, Sealed};
+use crate::entry::{Counted, Detail, Entry, Sealed};
 use crate::hold::Hold;
 use crate::lot::{Balances, Lot, LotId, Source};
 use crate::money::Tokens;
 use crate::mutants::Mutant;
+use crate::posting::{Opened, Place, Posting};
 use crate::request::RequestHash;
 use crate::subscription::{Due, Subscription};
 use crate::time::Time;

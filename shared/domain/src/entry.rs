@@ -1,20 +1,19 @@
 //! The journal: one entry per change, chained by hash, never altered.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::alteration::{Alteration, Deed};
 use crate::cause::Cause;
+use crate::hash::Hash;
 use crate::ids::{
     ActionId, CustomerId, HoldId, InvoiceId, PaymentId, PaymentMethodId, PriceId, RequestKey, SubscriptionId,
     UserId,
 };
 use crate::item::Item;
-use crate::lot::{Balances, Lot, LotId, Source};
+use crate::lot::{Balances, LotId};
 use crate::money::{Money, Tokens};
 use crate::payment::RefundReason;
+use crate::posting::{Opened, Place, Posting, credited};
 use crate::privacy::KeyedHash;
 use crate::request::RequestHash;
 use crate::subscription::{Granted, Period, Seen};
@@ -198,59 +197,6 @@ pub struct RefundRequest {
     pub note: Option<KeyedHash>,
 }
 
-/// A move of tokens. `lot` names the lot that gave or took them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "PostingTuple", from = "PostingTuple")]
-pub struct Posting {
-    pub from: Place,
-    pub to: Place,
-    pub amount: Tokens,
-    pub lot: Option<LotId>,
-    /// The lot that they went into, where they came from another.
-    pub into: Option<LotId>,
-    /// When it took effect, where that was before the entry was written.
-    pub at: Option<Time>,
-}
-
-/// Five fields, and a sixth only where a lot went into another.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum PostingTuple {
-    Between(Place, Place, Tokens, Option<LotId>, Option<Time>, LotId),
-    Plain(Place, Place, Tokens, Option<LotId>, Option<Time>),
-}
-
-/// Where tokens can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    World,
-    Lot,
-    Held,
-    Spent,
-    Expired,
-    Clawed,
-    Debt,
-}
-
-/// A lot that an entry opened. How much went into it, the postings say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "OpenedTuple", from = "OpenedTuple")]
-pub struct Opened {
-    pub lot: LotId,
-    pub source: Source,
-    pub expires_at: Option<Time>,
-    /// When it opened, where that was not when the entry was written.
-    pub opened_at: Option<Time>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OpenedTuple {
-    Earlier(LotId, Source, Option<Time>, Time),
-    Now(LotId, Source, Option<Time>),
-}
-
 /// What the books count for one subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "CountedTuple", from = "CountedTuple")]
@@ -270,11 +216,6 @@ pub struct Sealed {
     pub prev: Hash,
     pub hash: Hash,
 }
-
-/// SHA-256 over the previous hash and the entry's body.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Hash(pub [u8; 32]);
 
 impl Entry {
     pub fn seal(self, prev: Hash) -> Sealed {
@@ -303,14 +244,6 @@ impl Entry {
     pub fn credited(&self) -> Tokens {
         credited(&self.postings)
     }
-}
-
-/// Tokens that came from the world, to be had or to pay a debt.
-pub(crate) fn credited(postings: &[Posting]) -> Tokens {
-    let credits = postings
-        .iter()
-        .filter(|posting| posting.from == Place::World && matches!(posting.to, Place::Lot | Place::Debt));
-    Tokens::checked_sum(credits.map(|posting| posting.amount)).unwrap_or(Tokens::MAX)
 }
 
 impl Detail {
@@ -354,84 +287,6 @@ impl Detail {
     }
 }
 
-impl Opened {
-    pub fn of(lot: &Lot, written_at: Time) -> Opened {
-        let opened_at = Some(lot.opened_at).filter(|at| *at != written_at);
-        Opened { lot: lot.id.clone(), source: lot.source, expires_at: lot.expires_at, opened_at }
-    }
-}
-
-impl Place {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Place::World => "world",
-            Place::Lot => "lot",
-            Place::Held => "held",
-            Place::Spent => "spent",
-            Place::Expired => "expired",
-            Place::Clawed => "clawed",
-            Place::Debt => "debt",
-        }
-    }
-}
-
-impl Hash {
-    /// What the first entry of a journal is chained to.
-    pub const START: Hash = Hash([0; 32]);
-
-    pub fn of(prev: Hash, body: &str) -> Hash {
-        let digest = Sha256::new().chain_update(prev.0).chain_update(body).finalize();
-        Hash(digest.into())
-    }
-}
-
-impl std::fmt::Debug for Hash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&String::from(*self))
-    }
-}
-
-impl From<Hash> for String {
-    fn from(hash: Hash) -> String {
-        URL_SAFE_NO_PAD.encode(hash.0)
-    }
-}
-
-/// A text that no hash is written as.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a hash")]
-pub struct BadHash;
-
-impl TryFrom<String> for Hash {
-    type Error = BadHash;
-    fn try_from(text: String) -> Result<Hash, BadHash> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadHash)?;
-        bytes.try_into().map(Hash).map_err(|_| BadHash)
-    }
-}
-
-impl From<Posting> for PostingTuple {
-    fn from(Posting { from, to, amount, lot, into, at }: Posting) -> PostingTuple {
-        match into {
-            Some(into) => PostingTuple::Between(from, to, amount, lot, at, into),
-            None => PostingTuple::Plain(from, to, amount, lot, at),
-        }
-    }
-}
-
-impl From<PostingTuple> for Posting {
-    fn from(tuple: PostingTuple) -> Posting {
-        match tuple {
-            PostingTuple::Between(from, to, amount, lot, at, into) => {
-                Posting { from, to, amount, lot, into: Some(into), at }
-            }
-            PostingTuple::Plain(from, to, amount, lot, at) => {
-                Posting { from, to, amount, lot, into: None, at }
-            }
-        }
-    }
-}
-
 impl From<Counted> for CountedTuple {
     fn from(counted: Counted) -> CountedTuple {
         (counted.subscription, counted.paid, counted.granted)
@@ -441,25 +296,5 @@ impl From<Counted> for CountedTuple {
 impl From<CountedTuple> for Counted {
     fn from((subscription, paid, granted): CountedTuple) -> Counted {
         Counted { subscription, paid, granted }
-    }
-}
-
-impl From<Opened> for OpenedTuple {
-    fn from(Opened { lot, source, expires_at, opened_at }: Opened) -> OpenedTuple {
-        match opened_at {
-            Some(at) => OpenedTuple::Earlier(lot, source, expires_at, at),
-            None => OpenedTuple::Now(lot, source, expires_at),
-        }
-    }
-}
-
-impl From<OpenedTuple> for Opened {
-    fn from(tuple: OpenedTuple) -> Opened {
-        match tuple {
-            OpenedTuple::Earlier(lot, source, expires_at, at) => {
-                Opened { lot, source, expires_at, opened_at: Some(at) }
-            }
-            OpenedTuple::Now(lot, source, expires_at) => Opened { lot, source, expires_at, opened_at: None },
-        }
     }
 }

@@ -3,11 +3,11 @@
 use crate::account::Account;
 use crate::alteration::PlanChange;
 use crate::catalog::{Allowance, Proration, When, Window};
-use crate::entry::credited;
 use crate::follow::{invoiced, observe};
 use crate::ids::InvoiceId;
 use crate::item::{Interval, Item};
 use crate::money::{Money, Tokens};
+use crate::posting::credited;
 use crate::subscription::{PaidFor, PaidInvoice, Period, Seen, Slot, Status, Subscription};
 use crate::time::Time;
 

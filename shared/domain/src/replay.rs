@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 
 use crate::account::Account;
-use crate::entry::{CheckoutRequest, Detail, Entry, Hash, Opened, Place, Posting, Sealed};
+use crate::entry::{CheckoutRequest, Detail, Entry, Sealed};
+use crate::hash::Hash;
 use crate::hold::Hold;
 use crate::ids::{HoldId, PaymentId, SubscriptionId, UserId};
 use crate::item::Item;
 use crate::lot::{Balances, Lot, Source};
 use crate::money::{Money, Tokens};
 use crate::payment::{Envelope, Funded, Payment, PaymentRow, PaymentStatus};
+use crate::posting::{Opened, Place, Posting};
 use crate::subscription::{Opening, Subscription};
 
 /// An account as its journal tells it, so far.

@@ -8,12 +8,14 @@ use domain::catalog::{Catalog, Published, Shelf};
 use domain::cause::{Cause, Operation};
 use domain::change::Change;
 use domain::decide::{Act, Command, Grant, Refusal, Spend, What, decide};
-use domain::entry::{Entry, Hash, Place, RefundRequest};
+use domain::entry::{Entry, RefundRequest};
+use domain::hash::Hash;
 use domain::ids::{ActionId, PaymentId, RequestKey, UserId};
 use domain::item::Item;
 use domain::lot::Source;
 use domain::money::{Currency, Money, Tokens};
 use domain::payment::{Envelope, Payment};
+use domain::posting::Place;
 use domain::time::{DAY_MS, Time};
 use proptest::prelude::*;
 

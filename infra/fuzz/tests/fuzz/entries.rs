@@ -1,7 +1,8 @@
 //! The journal's entries: whatever reads as one is written the same again, or its bytes would prove nothing.
 
 use domain::account::Account;
-use domain::entry::{Entry, Hash};
+use domain::entry::Entry;
+use domain::hash::Hash;
 use domain::replay::Replay;
 use fuzz::{JsonDamage, TextDamage, check, one_of};
 use serde_json::Value;

@@ -5,9 +5,11 @@ use std::fmt;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use domain::account::Account;
-use domain::entry::{Detail, Entry, Hash, Place};
+use domain::entry::{Detail, Entry};
+use domain::hash::Hash;
 use domain::ids::UserId;
 use domain::money::Tokens;
+use domain::posting::Place;
 use store::Read;
 
 use crate::world::{TABLE, World};

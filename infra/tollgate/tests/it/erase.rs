@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::entry::{Entry, Hash, Sealed};
+use domain::entry::{Entry, Sealed};
+use domain::hash::Hash;
 use domain::ids::{CustomerId, PaymentId, UserId};
 use domain::payment::References;
 use domain::replay::Replay;

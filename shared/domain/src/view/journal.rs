@@ -7,10 +7,11 @@ use crate::account::Account;
 use crate::alteration::{Alteration, Deed};
 use crate::cause::Cause;
 use crate::draft::Draft;
-use crate::entry::{Detail, Entry, Posting};
+use crate::entry::{Detail, Entry};
 use crate::ids::PaymentId;
 use crate::money::Money;
 use crate::payment::PaymentRecord;
+use crate::posting::Posting;
 use crate::subscription::Seen;
 use crate::time::Time;
 

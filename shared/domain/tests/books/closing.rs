@@ -2,7 +2,8 @@
 
 use domain::cause::Operation;
 use domain::decide::{Act, Refusal, Spend, What};
-use domain::entry::{Detail, Hash};
+use domain::entry::Detail;
+use domain::hash::Hash;
 use domain::ids::UserId;
 use domain::money::Tokens;
 use domain::replay::Replay;

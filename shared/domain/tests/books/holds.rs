@@ -2,11 +2,11 @@
 
 use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Captured, Refusal, Spend, What};
-use domain::entry::Place;
 use domain::hold::MOST_HOLDS;
 use domain::ids::{HoldId, RequestKey};
 use domain::lot::Source;
 use domain::money::Tokens;
+use domain::posting::Place;
 use domain::subscription::Status;
 use domain::time::HOUR_MS;
 

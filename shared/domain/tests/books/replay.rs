@@ -2,10 +2,12 @@
 
 use domain::cause::{Cause, Operation};
 use domain::decide::{Act, Captured, Spend, What};
-use domain::entry::{Detail, Entry, Hash, Opened, Place, Posting, Sealed};
+use domain::entry::{Detail, Entry, Sealed};
+use domain::hash::Hash;
 use domain::ids::{HoldId, PaymentId, RequestKey, UserId};
 use domain::lot::{Balances, LotId, Source};
 use domain::money::Tokens;
+use domain::posting::{Opened, Place, Posting};
 use domain::replay::{Fault, Replay};
 use domain::reversal::reverse;
 use domain::time::{HOUR_MS, Time};

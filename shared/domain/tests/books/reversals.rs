@@ -1,10 +1,10 @@
 //! Refunds and disputes: what is taken back, and what is given back.
 
 use domain::account::Account;
-use domain::entry::Place;
 use domain::lot::Source;
 use domain::money::Tokens;
 use domain::payment::PaymentRow;
+use domain::posting::Place;
 use domain::reversal::reverse;
 use proptest::prelude::*;
 

@@ -3,11 +3,12 @@
 use crate::story::{Story, day, every, start, tokens, weekly};
 use domain::catalog::{Allowance, Window};
 use domain::decide::Refusal;
-use domain::entry::{Detail, Place};
+use domain::entry::Detail;
 use domain::ids::PlanId;
 use domain::item::Interval;
 use domain::lot::Source;
 use domain::money::Tokens;
+use domain::posting::Place;
 use domain::subscription::{Period, Status};
 use domain::time::{DAY_MS, HOUR_MS, Time};
 

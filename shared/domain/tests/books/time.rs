@@ -1,7 +1,7 @@
 //! Time is an input: whoever looks, however often, changes nothing.
 
 use domain::catalog::{Allowance, Window};
-use domain::entry::Place;
+use domain::posting::Place;
 use domain::subscription::Status;
 use domain::time::DAY_MS;
 use proptest::prelude::*;

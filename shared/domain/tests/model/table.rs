@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use domain::account::Account;
 use domain::cause::Cause;
 use domain::change::{Change, Fence};
-use domain::entry::{Detail, Place, Sealed};
+use domain::entry::{Detail, Sealed};
+use domain::posting::Place;
 use domain::replay::{Fault, Replay};
 
 /// Which of the write path's rules hold. All do, but where a test takes one away.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::Account;
-use domain::entry::{Entry, Hash, Sealed};
+use domain::entry::{Entry, Sealed};
+use domain::hash::Hash;
 use domain::ids::{PaymentId, UserId};
 use domain::payment::PaymentRow;
 use domain::replay::{Fault, Replay};

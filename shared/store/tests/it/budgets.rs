@@ -119,7 +119,7 @@ async fn a_typical_account_item_is_under_a_kilobyte() {
         assert!(packs > 2 || size < 1024, "{size} bytes");
     }
     let entry = Table::new().await.done(&purchase("medium", 1)).await;
-    let size = size(&store::items::from_entry(&entry.seal(domain::entry::Hash::START)));
+    let size = size(&store::items::from_entry(&entry.seal(domain::hash::Hash::START)));
     println!("entry of a purchase: {size} bytes");
     assert!(size < 1024, "{size} bytes");
 }
