@@ -161,10 +161,11 @@ fn replay(tx: &Tx, request: &Request, key: &str) -> Answer<Option<Response>> {
     Ok(Some(Response { status, body, headers }))
 }
 
+/// Perhaps in place of an older answer: a refusal rolls back that it was pruned.
 fn remember(tx: &Tx, request: &Request, key: &str, response: &Response) -> Answer<()> {
     tx.sql
         .prepare_cached(
-            "INSERT INTO keys (key, request, request_id, status, body, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO keys (key, request, request_id, status, body, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![key, fingerprint(request), request.id, response.status, response.body, tx.now_ms])?;
     Ok(())

@@ -145,6 +145,18 @@ async fn a_key_is_forgotten_after_a_day() {
     assert_ne!(after["id"], first["id"]);
 }
 
+#[tokio::test]
+async fn a_key_that_is_forgotten_remembers_what_is_refused_under_it_then() {
+    let stand = Stand::start().await;
+    let key = [("idempotency-key", "k-1")];
+    assert_eq!(stand.try_post("/v1/products", "id=a&name=A", &key).await.status, 200);
+    stand.advance(24 * HOUR_MS + 1);
+    let refused = stand.try_post("/v1/products", "id=a&name=A", &key).await;
+    assert_eq!(refused.error()["code"], "resource_already_exists");
+    let again = stand.try_post("/v1/products", "id=a&name=A", &key).await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (refused.text.as_str(), "true"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_creates_with_one_key_make_one_object() {
     let stand = Arc::new(Stand::start().await);
