@@ -165,7 +165,8 @@ fn replay(tx: &Tx, request: &Request, key: &str) -> Answer<Option<Response>> {
 fn remember(tx: &Tx, request: &Request, key: &str, response: &Response) -> Answer<()> {
     tx.sql
         .prepare_cached(
-            "INSERT OR REPLACE INTO keys (key, request, request_id, status, body, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO keys (key, request, request_id, status, body, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![key, fingerprint(request), request.id, response.status, response.body, tx.now_ms])?;
     Ok(())
