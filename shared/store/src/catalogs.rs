@@ -169,22 +169,9 @@ impl Catalogs {
     /// The head only ever moves forward.
     async fn move_head(&self, version: u32) -> Result<(), StoreError> {
         let item = items::keyed(schema::catalog_head(), &HeadItem { version });
-        let put = self
-            .store
-            .db
-            .put_item()
-            .table_name(&*self.store.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(PK) OR version < :version")
-            .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
-        match put.send().await {
-            Err(error)
-                if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Err(StoreError::of(error))
-            }
-            _ => Ok(()),
-        }
+        let values = [(":version".to_owned(), AttributeValue::N(version.to_string()))];
+        let is_behind = "attribute_not_exists(PK) OR version < :version";
+        self.store.put_if(item, is_behind, Some(values.into())).await.map(drop)
     }
 
     fn with<T>(&self, use_cache: impl FnOnce(&mut Cache) -> T) -> T {

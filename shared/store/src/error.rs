@@ -1,7 +1,6 @@
 //! Three ways in which the table fails its caller.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-
 use domain::fault::Fault;
 
 use crate::items::BadItem;
@@ -47,6 +46,19 @@ impl StoreError {
             SdkError::ConstructionFailure(_) => StoreError::Refused(text),
             _ => StoreError::Busy(text),
         }
+    }
+}
+
+/// The answer to a conditional write. `None` means that its condition did not hold.
+pub(crate) fn if_held<T, E, R>(answer: Result<T, SdkError<E, R>>) -> Result<Option<T>, StoreError>
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(None),
+        Err(error) => Err(StoreError::of(error)),
     }
 }
 

@@ -42,6 +42,7 @@ pub use attempts::Noted;
 pub use catalogs::Catalogs;
 pub use erase::{Erased, Traces};
 pub use error::StoreError;
+use error::if_held;
 pub use grants::{Addressee, DailyCap, Gift, Given, Recipient};
 use items::Item;
 pub use jobs::{CHUNK, Failed, Job, JobRow, Opened, Progress};
@@ -198,18 +199,11 @@ impl Store {
             .condition_expression(condition)
             .set_expression_attribute_values(values)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        match put.send().await {
-            Ok(answer) => {
-                self.meter.wrote(answer.consumed_capacity());
-                Ok(true)
-            }
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(StoreError::of(error)),
+        let answer = if_held(put.send().await)?;
+        if let Some(answer) = &answer {
+            self.meter.wrote(answer.consumed_capacity());
         }
+        Ok(answer.is_some())
     }
 
     /// Everything of a partition whose sort key begins so.

@@ -7,6 +7,7 @@ use domain::time::Time;
 use futures_util::future::try_join_all;
 
 use crate::apply::setting;
+use crate::error::if_held;
 use crate::items::{self, BadItem, Item};
 use crate::payments::BadCursor;
 use crate::{Read, Store, StoreError, primary, schema};
@@ -158,18 +159,11 @@ impl Store {
             .table_name(&*self.table)
             .set_key(Some(primary(&schema::unclaimed(object))))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        match update.send().await {
-            Ok(answer) => {
-                self.meter.wrote(answer.consumed_capacity());
-                Ok(true)
-            }
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(StoreError::of(error)),
+        let answer = if_held(update.send().await)?;
+        if let Some(answer) = &answer {
+            self.meter.wrote(answer.consumed_capacity());
         }
+        Ok(answer.is_some())
     }
 }
 
